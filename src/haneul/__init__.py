@@ -1,0 +1,3 @@
+"""haneul: a cloud operating system that speaks OpenStack's APIs."""
+
+__version__ = "0.1.0"

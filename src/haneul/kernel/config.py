@@ -1,0 +1,196 @@
+"""The configuration: one TOML file, a default for every key, unknown keys refused.
+
+The file is `<state>/config.toml`; a cloud runs without one. `haneul config` prints the effective values.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class ConfigError(Exception):
+    """The file cannot be read or says something that cannot be; the message names file and key."""
+
+
+class Section(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A table of the file."""
+
+
+class Api(Section):
+    bind: str = "127.0.0.1"
+    port: Port = 5000
+    public_url: str = ""  # as clients reach it; empty: http://<bind>:<port>
+    workers: Positive = 1
+    threads: Positive = 16  # of the pool that runs request handlers, per worker
+    max_body_bytes: Positive = 1 << 20  # of a JSON body; streams have their own limits
+    page_limit: Positive = 1000  # most items in one page of a list
+    region: str = "RegionOne"
+
+
+class Database(Section):
+    url: str = ""  # empty: SQLite in the state directory
+    pool: Positive = 20
+    synchronous: Literal["NORMAL", "FULL"] = "NORMAL"  # SQLite: FULL also survives a power cut without losing a commit
+
+
+class Tasks(Section):
+    runners: Positive = 12  # threads
+    lease_seconds: Positive = 15
+    poll_seconds: float = 1.0
+
+
+class Identity(Section):
+    admin_password: str = ""  # empty: made at first start and kept in <state>/admin-password
+    bcrypt_rounds: Annotated[int, Meta(ge=4, le=31)] = 12
+    token_seconds: Positive = 3600
+    key_rotation_seconds: Positive = 86400
+    max_active_keys: Positive = 3
+    lockout_failures: int = 0  # 0: never locked
+    lockout_seconds: int = 1800
+    unique_last_passwords: int = 0
+
+
+class Image(Section):
+    max_bytes: Positive = 1 << 40
+    user_quota_bytes: int = 0  # 0: no limit
+    web_download_private: bool = False  # may import fetch from private addresses; loopback ranges below always may not
+    web_download_allow: list[str] = []  # CIDRs that may be fetched from although they are private
+
+
+class Network(Section):
+    public_cidr: str = "172.24.4.0/24"
+    mtu: Annotated[int, Meta(ge=576, le=65535)] = 1500
+    vni_min: Positive = 1
+    vni_max: Positive = 16_777_215
+    dns_domain: str = "novalocal"
+    dns_nameservers: list[str] = []
+    vlan_ranges: dict[str, tuple[int, int]] = {}  # physical network: (first, last) VLAN id
+    flat_networks: list[str] = ["public"]
+
+
+class Compute(Section):
+    cpu_allocation_ratio: float = 16.0
+    ram_allocation_ratio: float = 1.5
+    disk_allocation_ratio: float = 1.0
+    reserved_memory_mib: int = 512
+    resize_confirm_seconds: int = 0  # 0: confirmed by the user only
+    shutdown_seconds: Positive = 60
+    dhcp_domain: str = "novalocal"
+
+
+class Quota(Section):
+    """Defaults of every project; -1 is no limit."""
+
+    instances: int = 10
+    cores: int = 20
+    ram: int = 51200
+    metadata_items: int = 128
+    key_pairs: int = 100
+    server_groups: int = 10
+    server_group_members: int = 10
+    network: int = 100
+    subnet: int = 100
+    port: int = 500
+    router: int = 10
+    floatingip: int = 50
+    security_group: int = 10
+    security_group_rule: int = 100
+    subnetpool: int = -1
+    rbac_policy: int = 10
+
+
+class Host(Section):
+    """This machine's agent."""
+
+    name: str = ""  # empty: the machine's host name
+    hypervisor: Literal["auto", "qemu", "fake"] = "auto"
+    fabric: Literal["auto", "linux", "fake"] = "auto"  # auto: fake with the fake hypervisor, else linux
+    fake_hosts: Positive = 1  # how many hosts the agent plays with the fake hypervisor
+    tunnel_ip: str = "127.0.0.1"
+    image_cache_gib: Positive = 20
+    timeout_seconds: float = 60.0  # of one call of the control plane to an agent
+    calls_at_once: Positive = 16
+    heartbeat_seconds: float = 5.0
+    down_seconds: float = 20.0
+
+
+class Log(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "text"] = "json"
+
+
+class Config(Section):
+    """The whole file. `state` comes from the command line, never from the file."""
+
+    api: Api = field(default_factory=Api)
+    database: Database = field(default_factory=Database)
+    tasks: Tasks = field(default_factory=Tasks)
+    identity: Identity = field(default_factory=Identity)
+    image: Image = field(default_factory=Image)
+    network: Network = field(default_factory=Network)
+    compute: Compute = field(default_factory=Compute)
+    quota: Quota = field(default_factory=Quota)
+    host: Host = field(default_factory=Host)
+    log: Log = field(default_factory=Log)
+
+
+class Paths:
+    """Where a cloud keeps its files, below its state directory."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.config = state / "config.toml"
+        self.cloud_id = state / "cloud-id"  # eight hex digits; in the names of namespaces, links and tables
+        self.policy = state / "policy.yaml"  # the operator's overrides
+        self.control = state / "control"  # the control plane's own: owned by its user
+        self.database = self.control / "haneul.db"
+        self.fernet_keys = self.control / "fernet-keys"
+        self.images = self.control / "images"
+        self.host = state / "host"  # the agent's own: owned by root
+        self.run = state / "run"  # pid files, sockets and locks
+        self.agent_socket = self.run / "agent.sock"
+        self.agent_secret = state / "agent-secret"  # shared by control and agent: signs metadata requests
+        self.admin_password = state / "admin-password"
+        self.logs = state / "log"
+
+
+def load(state: Path, overrides: dict[str, dict[str, Any]] | None = None) -> Config:
+    """The effective configuration of a state directory.
+
+    `overrides` (section, key, value), from the command line, win over the file. Raises ConfigError.
+    """
+    path = Paths(state).config
+    try:
+        raw: dict[str, Any] = tomllib.loads(path.read_text()) if path.exists() else {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    for section, values in (overrides or {}).items():
+        raw.setdefault(section, {}).update(values)
+    try:
+        return msgspec.convert(raw, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def dump(config: Config) -> str:
+    """TOML text of a configuration, every key present."""
+    lines: list[str] = []
+    for section, values in msgspec.to_builtins(config).items():
+        lines.append(f"[{section}]")
+        for key, value in values.items():
+            if isinstance(value, dict):
+                inner = ", ".join(f"{msgspec.json.encode(k).decode()} = {msgspec.json.encode(v).decode()}"
+                                  for k, v in value.items())
+                lines.append(f"{key} = {{ {inner} }}" if inner else f"{key} = {{}}")
+            else:
+                lines.append(f"{key} = {msgspec.json.encode(value).decode()}")
+        lines.append("")
+    return "\n".join(lines)
