@@ -73,7 +73,7 @@ class Network(Section):
     dns_domain: str = "novalocal"
     dns_nameservers: list[str] = []
     vlan_ranges: dict[str, tuple[int, int]] = {}  # physical network: (first, last) VLAN id
-    flat_networks: list[str] = ["public"]
+    flat_networks: list[str] = field(default_factory=lambda: ["public"])
 
 
 class Compute(Section):

@@ -1,0 +1,120 @@
+"""The machines: enrolment, heartbeat, and what becomes of those that fall silent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy import func, select
+
+from haneul.fleet.agents import Agents, HostReport, Unreachable
+from haneul.fleet.model import HostRow
+from haneul.host.contract import HostFacts, ServerState
+from haneul.kernel import clock, ids
+from haneul.kernel.cloud import Cloud
+from haneul.kernel.database import Transaction
+from haneul.kernel.reconcilers import reconciler
+from haneul.kernel.telemetry import HOSTS
+
+import msgspec
+
+log = structlog.get_logger("fleet")
+OnEnrol = Callable[[Transaction, HostRow, HostFacts], None]
+OnReport = Callable[[Cloud, HostRow, list[ServerState]], None]
+
+
+class Listeners:
+    """What other rooms want to know of hosts: placement makes providers in `enrolled`'s transaction, compute compares
+    `reported` servers with its own after each heartbeat. `cloud.get(Listeners)`."""
+
+    def __init__(self) -> None:
+        self.enrolled: list[OnEnrol] = []
+        self.reported: list[OnReport] = []
+
+
+def facts(row: HostRow) -> HostFacts:
+    return msgspec.convert(row.facts, HostFacts)
+
+
+def is_up(row: HostRow) -> bool:
+    return row.state == "up" and not row.forced_down
+
+
+def local_endpoint(cloud: Cloud) -> str:
+    return f"unix:{cloud.paths.agent_socket}"
+
+
+@reconciler("fleet.heartbeat", every=2.0)
+def heartbeat(cloud: Cloud) -> int:
+    """Asks every agent for its hosts; enrols new ones, keeps the facts, marks the silent down. The local agent enrols by
+    being there. Returns how many hosts changed their state."""
+    with cloud.database.read() as tx:
+        rows = list(tx.execute(select(HostRow)).scalars())
+    known = {row.name: row for row in rows}
+    endpoints = {local_endpoint(cloud), *(row.endpoint for row in rows)}
+    changed = 0
+    for endpoint in sorted(endpoints):
+        try:
+            reports = cloud.get(Agents).at(endpoint).reports()
+        except Unreachable as error:
+            log.info("agent silent", endpoint=endpoint, error=str(error))
+            continue
+        changed += _keep(cloud, endpoint, reports, known)
+    changed += _mark_silent(cloud)
+    return changed
+
+
+def _keep(cloud: Cloud, endpoint: str, reports: list[HostReport], known: dict[str, HostRow]) -> int:
+    now, changed = clock.seconds(), 0
+    refresh = cloud.config.host.heartbeat_seconds
+    fresh: list[HostReport] = [report for report in reports if report.name not in known]
+    stale = [report for report in reports if report.name in known and (
+        known[report.name].heartbeat < now - refresh or known[report.name].state != "up"
+        or known[report.name].endpoint != endpoint)]
+    listeners = cloud.get(Listeners)
+    if fresh or stale:
+        with cloud.database.write() as tx:
+            number = tx.execute(select(func.coalesce(func.max(HostRow.number), 0))).scalar_one()
+            for report in fresh:
+                number += 1
+                row = HostRow(name=report.name, id=ids.new(), endpoint=endpoint, facts=msgspec.to_builtins(report.facts),
+                              heartbeat=now, number=number, created_at=clock.now(), updated_at=clock.now())
+                tx.add(row)
+                tx.flush()
+                for listener in listeners.enrolled:
+                    listener(tx, row, report.facts)
+                log.info("host enrolled", host=report.name, virt=report.facts.virt)
+                changed += 1
+            for report in stale:
+                row = tx.get_one(HostRow, report.name)
+                changed += row.state != "up"
+                told = msgspec.to_builtins(report.facts)
+                grown = row.facts != told
+                row.state, row.heartbeat, row.endpoint = "up", now, endpoint
+                if grown:
+                    row.facts, row.updated_at = told, clock.now()
+                    for listener in listeners.enrolled:
+                        listener(tx, row, report.facts)
+    if listeners.reported:
+        with cloud.database.read() as tx:
+            rows = {row.name: row for row in tx.execute(select(HostRow)).scalars()}
+        for report in reports:
+            if report.name in rows:
+                for reported in listeners.reported:
+                    reported(cloud, rows[report.name], report.servers)
+    return changed
+
+
+def _mark_silent(cloud: Cloud) -> int:
+    limit = clock.seconds() - cloud.config.host.down_seconds
+    with cloud.database.read() as tx:
+        silent = list(tx.execute(select(HostRow.name).where(HostRow.state == "up", HostRow.heartbeat < limit)).scalars())
+        HOSTS.clear()
+        for state, count in tx.execute(select(HostRow.state, func.count()).group_by(HostRow.state)):
+            HOSTS.labels(state).set(count)
+    if silent:
+        with cloud.database.write() as tx:
+            for row in tx.execute(select(HostRow).where(HostRow.name.in_(silent))).scalars():
+                row.state = "down"
+                log.warning("host down", host=row.name)
+    return len(silent)
