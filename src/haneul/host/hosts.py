@@ -1,0 +1,79 @@
+"""One host as the agent serves it: its three drivers, chosen by configuration."""
+
+from __future__ import annotations
+
+import importlib
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from haneul.host.contract import Disks, Fabric, Hypervisor
+from haneul.kernel.config import Config, Paths
+
+
+class Host:
+    def __init__(self, name: str, hypervisor: Hypervisor, disks: Disks, fabric: Fabric) -> None:
+        self.name = name
+        self.hypervisor = hypervisor
+        self.disks = disks
+        self.fabric = fabric
+
+    def driver(self, kind: str) -> Any:
+        return {"hypervisor": self.hypervisor, "disks": self.disks, "fabric": self.fabric}[kind]
+
+
+def fabric_of(config: Config) -> str:
+    """The fabric driver's name; `auto` follows the hypervisor."""
+    if config.host.fabric != "auto":
+        return config.host.fabric
+    return "fake" if config.host.hypervisor == "fake" else "linux"
+
+
+def open_fabric(config: Config, paths: Paths, name: str) -> Fabric:
+    """Loaded by name, so that a fake agent does not carry netlink's library. Each driver's module has `driver`."""
+    module = importlib.import_module(f"haneul.host.fabric.{fabric_of(config)}")
+    make: Callable[[Config, Paths, str], Fabric] = module.driver
+    return make(config, paths, name)
+
+
+def cloud_id(paths: Paths) -> str:
+    try:
+        return paths.cloud_id.read_text().strip()
+    except FileNotFoundError:
+        return "00000000"
+
+
+def open_hosts(config: Config, paths: Paths) -> list[Host]:
+    name = config.host.name or socket.gethostname()
+    paths.host.mkdir(parents=True, exist_ok=True)
+    if config.host.hypervisor == "fake":
+        count = config.host.fake_hosts
+        names = [name] if count == 1 else [f"{name}-{number:04d}" for number in range(1, count + 1)]
+        return [_fake_host(config, paths, each) for each in names]
+    return [_real_host(config, paths, name)]
+
+
+def _fake_host(config: Config, paths: Paths, name: str) -> Host:
+    from haneul.host.disks.fake import FakeDisks
+    from haneul.host.hypervisor.fake import FakeHypervisor
+    from haneul.host.journal import Journal
+
+    folder: Path = paths.host / "fake"
+    folder.mkdir(exist_ok=True)
+    journal = Journal(folder / f"{name}.jsonl")
+    disks = FakeDisks(journal)
+    hypervisor = FakeHypervisor(name, journal, disks, fabric_of(config), config.host.tunnel_ip)
+    return Host(name, hypervisor, disks, open_fabric(config, paths, name))
+
+
+def _real_host(config: Config, paths: Paths, name: str) -> Host:
+    from haneul.host.disks.file import FileDisks
+    from haneul.host.hypervisor.qemu import QemuHypervisor
+
+    fabric = open_fabric(config, paths, name)
+    disks = FileDisks(paths.host, config.host.image_cache_gib << 30)
+    hypervisor = QemuHypervisor(name, paths.host, disks, cloud_id=cloud_id(paths), fabric=fabric_of(config),
+                                tunnel_ip=config.host.tunnel_ip)
+    disks.guests = hypervisor
+    return Host(name, hypervisor, disks, fabric)

@@ -1,0 +1,193 @@
+"""Servers that are only remembered. Instant; a thousand hosts of it fit into one process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+from msgspec import Struct
+
+from haneul.host.contract import (
+    Conflict,
+    HostFacts,
+    Hypervisor,
+    NicSpec,
+    NotThere,
+    Power,
+    ServerSpec,
+    ServerState,
+)
+from haneul.host.disks.fake import FakeDisks
+from haneul.host.journal import Journal
+from haneul.host.segments import segment
+
+CPUS, MEMORY_MIB, DISK_GIB = 32, 128 << 10, 2048
+MAX_EVENTS = 50
+
+
+class Server(Struct):
+    spec: ServerSpec
+    power: Power
+    nics: list[str]
+    events: list[tuple[float, str]]
+    reason: str = ""
+
+
+class FakeHypervisor(Hypervisor):
+    def __init__(self, name: str, journal: Journal, disks: FakeDisks, fabric: str, tunnel_ip: str) -> None:
+        self._journal = journal
+        self._disks = disks
+        self._lock = threading.RLock()
+        self._servers: dict[str, Server] = journal.load("server", Server)
+        self._facts = HostFacts(
+            name=name, hypervisor="fake", virt="fake", hypervisor_version=1_000_000, architecture="x86_64",
+            cpu_model="fake", cpu_features=["fpu", "sse2"], cpus=CPUS, memory_mib=MEMORY_MIB, disk_gib=DISK_GIB,
+            fabric="linux" if fabric == "linux" else "fake", tunnel_ip=tunnel_ip)
+        disks.guests = self
+
+    # ------------------------------------------------------------ questions
+
+    def facts(self) -> HostFacts:
+        return self._facts
+
+    def servers(self) -> list[ServerState]:
+        with self._lock:
+            return [_state(server) for server in self._servers.values()]
+
+    def server(self, id: str) -> ServerState:
+        with self._lock:
+            return _state(self._find(id))
+
+    def uses_disks(self, server_id: str) -> bool:
+        server = self._servers.get(server_id)
+        return server is not None and server.power in ("running", "paused")
+
+    def copy_disk(self, server_id: str, name: str, target: Path) -> None:
+        raise NotImplementedError("fake disks have no bytes to copy")
+
+    def _find(self, id: str) -> Server:
+        server = self._servers.get(id)
+        if server is None:
+            raise NotThere(f"no server {id} on this host")
+        return server
+
+    # ------------------------------------------------------------ changes
+
+    def _change(self, id: str, power: Power, what: str, *, allowed: tuple[Power, ...]) -> ServerState:
+        with self._lock:
+            server = self._find(id)
+            if server.power not in allowed:
+                raise Conflict(f"server {id} is {server.power}")
+            return self._set(server, power, what)
+
+    def _set(self, server: Server, power: Power, what: str, reason: str = "") -> ServerState:
+        if server.power != power or what == "reset":
+            server.events = [*server.events[-MAX_EVENTS + 1:], (time.time(), what)]
+        server.power = power
+        server.reason = reason
+        self._journal.put("server", server.spec.id, server)
+        return _state(server)
+
+    def create(self, spec: ServerSpec) -> ServerState:
+        with self._lock:
+            known = self._servers.get(segment(spec.id))
+            if known and known.power in ("running", "paused", "suspended"):
+                return _state(known)
+            for disk in spec.disks:
+                if not self._disks.has_disk(spec.id, disk.name):
+                    raise NotThere(f"server {spec.id} has no disk {disk.name} here")
+            server = Server(spec, "off", [nic.port_id for nic in spec.nics], known.events if known else [])
+            self._servers[spec.id] = server
+            return self._set(server, "paused", "power on")
+
+    def run(self, id: str) -> ServerState:
+        return self._change(id, "running", "virtual CPUs run", allowed=("running", "paused"))
+
+    def pause(self, id: str) -> ServerState:
+        return self._change(id, "paused", "virtual CPUs stopped", allowed=("running", "paused"))
+
+    def press_power_button(self, id: str) -> ServerState:
+        """The fake guest obeys at once; a paused one cannot."""
+        with self._lock:
+            if self._find(id).power == "paused":
+                return _state(self._find(id))
+            return self._change(id, "off", "power button: shut down by the guest", allowed=("running", "off", "crashed"))
+
+    def reset(self, id: str) -> ServerState:
+        return self._change(id, "running", "reset", allowed=("running",))
+
+    def suspend(self, id: str) -> ServerState:
+        return self._change(id, "suspended", "memory saved", allowed=("running", "paused", "suspended"))
+
+    def resume(self, spec: ServerSpec) -> ServerState:
+        return self._change(spec.id, "running", "memory restored", allowed=("suspended", "running"))
+
+    def kill(self, id: str) -> ServerState:
+        with self._lock:
+            server = self._servers.get(id)
+            if server is None:
+                return ServerState(id=id, power="off")
+            return self._set(server, "off", "killed")
+
+    def forget(self, id: str) -> None:
+        with self._lock:
+            if self._servers.pop(id, None):
+                self._journal.put("server", id, None)
+
+    def plug(self, id: str, nic: NicSpec) -> ServerState:
+        with self._lock:
+            server = self._find(id)
+            if server.power not in ("running", "paused"):
+                raise Conflict(f"server {id} is {server.power}")
+            if nic.port_id not in server.nics:
+                server.nics.append(nic.port_id)
+                self._journal.put("server", id, server)
+            return _state(server)
+
+    def unplug(self, id: str, port_id: str) -> ServerState:
+        with self._lock:
+            server = self._find(id)
+            if port_id in server.nics:
+                server.nics.remove(port_id)
+                self._journal.put("server", id, server)
+            return _state(server)
+
+    def set_power(self, id: str, power: Power, reason: str) -> ServerState:
+        """Not a verb of the contract: what happened to the guest without being asked."""
+        with self._lock:
+            return self._set(self._find(id), power, f"by itself: {power} {reason}".rstrip(), reason)
+
+    # ------------------------------------------------------------ consoles
+
+    def console_log(self, id: str, tail_bytes: int = 1 << 20) -> str:
+        with self._lock:
+            text = _log_of(self._find(id))
+        return text.encode()[-tail_bytes:].decode(errors="replace") if tail_bytes > 0 else ""
+
+    def vnc_socket(self, id: str) -> str:
+        with self._lock:
+            self._find(id)
+        raise Conflict("a fake server has no screen")
+
+
+def _state(server: Server) -> ServerState:
+    plugged = server.power in ("running", "paused")
+    return ServerState(id=server.spec.id, power=server.power, nics=list(server.nics) if plugged else [],
+                       disks=[disk.name for disk in server.spec.disks] if plugged else [], reason=server.reason)
+
+
+def _log_of(server: Server) -> str:
+    spec = server.spec
+    lines = [f"fake machine {spec.machine}: {spec.vcpus} virtual CPUs, {spec.memory_mib} MiB", f"uuid {spec.id}"]
+    lines += [f"disk {disk.name}: {disk.bus} {disk.device} {disk.format} serial {disk.serial or '-'}"
+              for disk in spec.disks]
+    lines += [f"nic {nic.model} {nic.mac} mtu {nic.mtu} port {nic.port_id}" for nic in spec.nics]
+    for at, what in server.events:
+        lines.append(f"[{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(at))}] {what}")
+        if what in ("virtual CPUs run", "reset"):
+            lines += ["booting from " + (min((disk for disk in spec.disks if disk.boot_index is not None),
+                                             key=lambda disk: disk.boot_index or 0).name
+                                         if any(disk.boot_index is not None for disk in spec.disks) else "nothing"),
+                      *(f"{nic.mac}: link up" for nic in spec.nics), "", f"{spec.name} login:"]
+    return "\n".join(lines) + "\n"
