@@ -1,0 +1,3 @@
+"""stub"""
+def main() -> None:
+    print("cli")
