@@ -1,6 +1,8 @@
 """The configuration: one TOML file, a default for every key, unknown keys refused.
 
-The file is `<state>/config.toml`; a cloud runs without one. `haneul config` prints the effective values.
+The file is `<state>/config.toml`; a cloud runs without one. What was given to `haneul up` once (port, hypervisor) or chosen
+by it (a free external network) is remembered in `<state>/chosen.json` and wins over the file. `haneul config` prints the
+effective values.
 """
 
 from __future__ import annotations
@@ -148,6 +150,7 @@ class Paths:
     def __init__(self, state: Path) -> None:
         self.state = state
         self.config = state / "config.toml"
+        self.chosen = state / "chosen.json"  # what `haneul up` was told or chose: section, key, value
         self.cloud_id = state / "cloud-id"  # eight hex digits; in the names of namespaces, links and tables
         self.policy = state / "policy.yaml"  # the operator's overrides
         self.control = state / "control"  # the control plane's own: owned by its user
@@ -167,13 +170,18 @@ def load(state: Path, overrides: dict[str, dict[str, Any]] | None = None) -> Con
 
     `overrides` (section, key, value), from the command line, win over the file. Raises ConfigError.
     """
-    path = Paths(state).config
+    path, chosen = Paths(state).config, Paths(state).chosen
     try:
         raw: dict[str, Any] = tomllib.loads(path.read_text()) if path.exists() else {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    for section, values in (overrides or {}).items():
-        raw.setdefault(section, {}).update(values)
+    try:
+        remembered = msgspec.json.decode(chosen.read_bytes(), type=dict[str, dict[str, Any]]) if chosen.exists() else {}
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(f"{chosen}: {error}") from error
+    for layer in (remembered, overrides or {}):
+        for section, values in layer.items():
+            raw.setdefault(section, {}).update(values)
     try:
         return msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
