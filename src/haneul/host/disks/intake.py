@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -88,4 +89,7 @@ def inspect(path: Path, declared: str) -> int:
 def sweep(folder: Path) -> None:
     """What a killed agent left half made."""
     for path in folder.glob(f"{PARTIAL}*"):
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

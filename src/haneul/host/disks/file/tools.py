@@ -1,0 +1,48 @@
+"""qemu-img, as an unprivileged user, within limits, with every format named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from haneul.host.accounts import qemu_account
+from haneul.host.contract import HostError, NoRoom
+
+QUICK = (1 << 30, 30)  # bytes of address space, seconds of CPU: create, resize
+LONG = (2 << 30, 4 * 3600)  # convert
+NO_ROOM = ("No space left on device", "Disk quota exceeded")
+
+
+def qemu_img(arguments: list[str], limits: tuple[int, int] = QUICK) -> None:
+    """Raises NoRoom for a full disk, else HostError with what it said."""
+    memory, seconds = limits
+    run(["prlimit", f"--as={memory}", f"--cpu={seconds}", "--core=0", "--",
+         *qemu_account().setpriv, "qemu-img", *arguments])
+
+
+def run(argv: list[str]) -> None:
+    try:
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+                              env={"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C",
+                                   "MTOOLS_SKIP_CHECK": "1"})
+    except FileNotFoundError as error:
+        raise HostError(f"the program {error.filename} is not installed") from error
+    if done.returncode:
+        said = " ".join((done.stderr or done.stdout).split())[-500:]
+        kind = NoRoom if any(text in said for text in NO_ROOM) else HostError
+        program = next((word for word in argv if word in ("qemu-img", "genisoimage", "xorriso", "mformat", "mcopy")), argv[0])
+        raise kind(f"{program} failed ({done.returncode}): {said}")
+
+
+def own(path: Path, mode: int) -> None:
+    """Gives a file or folder to QEMU's user."""
+    account = qemu_account()
+    os.chown(path, account.uid, account.gid)
+    os.chmod(path, mode)
+
+
+def present(*programs: str) -> str | None:
+    """The first of the programs that is installed."""
+    return next((program for program in programs if shutil.which(program)), None)
