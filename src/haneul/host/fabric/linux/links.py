@@ -1,0 +1,137 @@
+"""Links and addresses of the namespace that the calling thread is in.
+
+What is done once a network or a router goes through one `ip -batch`; what is done once a port goes through ioctl, which
+costs microseconds where a program costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Sequence
+
+import msgspec
+
+from .namespaces import FabricError, run
+
+TUNSETIFF = 0x400454CA
+TUNSETPERSIST = 0x400454CB
+IFF_TAP = 0x0002
+IFF_NO_PI = 0x1000
+IFF_VNET_HDR = 0x4000
+SIOCGIFFLAGS = 0x8913
+SIOCSIFFLAGS = 0x8914
+SIOCSIFMTU = 0x8922
+SIOCBRADDIF = 0x89A2
+SIOCBRDELIF = 0x89A3
+IFF_UP = 0x1
+
+
+def names() -> set[str]:
+    """Every link here."""
+    return {name for _index, name in socket.if_nameindex()}
+
+
+def batch(commands: Sequence[Sequence[str]]) -> None:
+    """`ip` commands in order; the first that fails ends the batch with a FabricError."""
+    if not commands:
+        return
+    lines = []
+    for command in commands:
+        for word in command:
+            if not word or any(c.isspace() or c in "\"'#\\" for c in word):
+                raise FabricError(f"{word!r} cannot be a word of an ip command")
+        lines.append(" ".join(command))
+    run(["ip", "-batch", "-"], stdin="\n".join(lines) + "\n")
+
+
+class Address(msgspec.Struct):
+    local: str = ""
+    prefixlen: int = 0
+    scope: str = ""
+
+
+class Link(msgspec.Struct):
+    """What `ip -json address` says of a link."""
+
+    ifname: str = ""
+    flags: list[str] = []
+    mtu: int = 0
+    master: str | None = None
+    address: str = ""
+    addr_info: list[Address] = []
+
+
+class Route(msgspec.Struct):
+    dst: str
+    gateway: str | None = None
+    dev: str | None = None
+    protocol: str = ""
+
+
+def links(*select: str) -> list[Link]:
+    """Links with their addresses; `select` as for `ip address show` (("dev", name), ("master", name))."""
+    text = run(["ip", "-json", "address", "show", *select], ok=(0, 1)).stdout
+    return [link for link in msgspec.json.decode(text or "[]", type=list[Link]) if link.ifname]
+
+
+def routes(version: int, *select: str) -> list[Route]:
+    text = run(["ip", "-json", f"-{version}", "route", "show", *select]).stdout
+    return msgspec.json.decode(text.strip() or "[]", type=list[Route])
+
+
+def _request(call: int, name: str, tail: bytes) -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        return fcntl.ioctl(handle, call, struct.pack("16s24s", name.encode(), tail))
+
+
+def set_up(name: str, up: bool) -> None:
+    flags = struct.unpack_from("16sH", _request(SIOCGIFFLAGS, name, b""))[1]
+    wanted = flags | IFF_UP if up else flags & ~IFF_UP
+    if wanted != flags:
+        _request(SIOCSIFFLAGS, name, struct.pack("H", wanted))
+
+
+def set_mtu(name: str, mtu: int) -> None:
+    _request(SIOCSIFMTU, name, struct.pack("i", mtu))
+
+
+def attach(bridge: str, name: str) -> None:
+    """Makes a link a port of the bridge; one that is a port of another bridge leaves that."""
+    index = socket.if_nametoindex(name)
+    try:
+        _request(SIOCBRADDIF, bridge, struct.pack("i", index))
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise FabricError(f"cannot put {name} into {bridge}: {error.strerror}") from error
+        if not any(link.master == bridge for link in links("dev", name)):
+            batch([["link", "set", name, "nomaster"]])
+            _request(SIOCBRADDIF, bridge, struct.pack("i", index))
+
+
+def open_tap(name: str) -> int:
+    """A descriptor on the tap, which is made if it is not there. BlockingIOError-like failure: it is in use."""
+    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
+    except OSError as error:
+        os.close(fd)
+        raise FabricError(f"cannot open the tap {name}: {error.strerror}") from error
+    return fd
+
+
+def make_tap(name: str) -> None:
+    """A tap that stays when nobody has it open."""
+    fd = open_tap(name)
+    try:
+        fcntl.ioctl(fd, TUNSETPERSIST, 1)
+    finally:
+        os.close(fd)
+
+
+def delete(name: str) -> None:
+    if name in names():
+        batch([["link", "delete", name]])
