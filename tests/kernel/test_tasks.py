@@ -186,8 +186,8 @@ def test_a_crash_costs_a_lease_not_the_task(cloud: Cloud, point: str, step: str)
 
 def test_another_process_takes_over_a_dead_ones_tasks(cloud: Cloud) -> None:
     with cloud.database.write() as tx:
-        row = good.submit(tx, Words("orphan"), after=0.2)
-        tx.flush()
+        task_id = good.submit(tx, Words("orphan"), after=0.2)
+        row = tx.query(TaskRow).filter_by(id=task_id).one()
         row.lease_owner, row.lease_until = "somebody-dead", time.time() + 3600
     time.sleep(0.4)
     assert events == []

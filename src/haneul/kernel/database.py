@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-from sqlalchemy import JSON, Engine, MetaData, create_engine, event, text
+from sqlalchemy import JSON, CursorResult, Engine, Executable, MetaData, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
@@ -48,6 +48,11 @@ class Transaction(Session):
     def cloud(self) -> Cloud:
         assert self._cloud is not None
         return self._cloud
+
+    def core(self, statement: Executable, **values: Any) -> CursorResult[Any]:
+        """A Core statement on tables (not entities), for hot paths: with `bindparam`s and built once at module level it costs
+        50 µs where the same through the session, on entities, costs 250. Flushes nothing: pending objects are not seen."""
+        return self.connection().execute(statement, values)
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Runs `action` once the transaction is committed, outside of it; never if it is rolled back."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import update
+from sqlalchemy import bindparam, insert, update
 
 from haneul.kernel import clock, ids
 from haneul.kernel.context import Context
@@ -125,21 +125,24 @@ class Task(Generic[A]):
         return function
 
     def submit(self, tx: Transaction, arguments: A, *, resource: str | None = None, context: Context | None = None,
-               cancel_others: bool = False, after: float = 0.0) -> TaskRow:
-        """Adds a task to the transaction; it starts once that is committed.
+               cancel_others: bool = False, after: float = 0.0) -> str:
+        """Adds a task to the transaction and answers its id; it starts once that is committed.
 
         `cancel_others` ends unfinished tasks of the same resource at their next step, with their undos; `after` delays
         the start by so many seconds.
         """
         now = clock.seconds()
         if cancel_others and resource is not None:
-            tx.execute(update(TaskRow).where(TaskRow.resource == resource, TaskRow.state.in_(ACTIVE))
-                       .values(cancel=True, run_at=now))
-        row = TaskRow(id=ids.new(), kind=self.kind, resource=resource, arguments=msgspec.to_builtins(arguments),
-                      project_id=context.project_id if context else None, user_id=context.user_id if context else None,
-                      request_id=context.request_id if context else "", state=READY, record=[], run_at=now + after,
-                      deadline=now + after + self.deadline, created=now, lease_until=0.0)
-        tx.add(row)
-        if tx.cloud is not None:
-            tx.cloud.runner.announce(tx, row)
-        return row
+            tx.core(_CANCEL, b_resource=resource, cancel=True, run_at=now)
+        lease_owner, lease_until = tx.cloud.runner.announce(tx, task_id := ids.new(), resource, now + after)
+        tx.core(_INSERT, id=task_id, kind=self.kind, resource=resource, arguments=msgspec.to_builtins(arguments),
+                project_id=context.project_id if context else None, user_id=context.user_id if context else None,
+                request_id=context.request_id if context else "", state=READY, step=0, record=[], attempts=0, cancel=False,
+                run_at=now + after, deadline=now + after + self.deadline, created=now, lease_owner=lease_owner,
+                lease_until=lease_until)
+        return task_id
+
+
+_TASKS: Any = TaskRow.__table__
+_INSERT = insert(_TASKS)
+_CANCEL = update(_TASKS).where(_TASKS.c.resource == bindparam("b_resource"), _TASKS.c.state.in_(ACTIVE))

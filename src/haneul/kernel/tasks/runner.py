@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
-from sqlalchemy import and_, exists, or_, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import and_, bindparam, exists, or_, select, update
 
 from haneul.kernel import clock, ids
 from haneul.kernel.database import Transaction
@@ -41,6 +40,18 @@ class LeaseLost(Exception):
 
 
 Hook = Callable[[str, TaskRow, str], None]
+
+_T: Any = TaskRow.__table__
+_EARLIER = _T.alias("earlier")
+_BY_ID = select(_T).where(_T.c.id == bindparam("b_id"))
+_BEFORE = select(_T.c.seq).where(_T.c.resource == bindparam("b_resource"), _T.c.state.in_(ACTIVE)).limit(1)
+_UPDATE = (update(_T).where(_T.c.seq == bindparam("b_seq"), _T.c.lease_owner == bindparam("b_owner"))
+           .returning(_T.c.cancel))
+_DUE = (select(_T.c.seq).where(
+    _T.c.state.in_(ACTIVE), _T.c.run_at <= bindparam("b_now"), _T.c.lease_until < bindparam("b_now"),
+    or_(_T.c.resource.is_(None), ~exists().where(and_(
+        _EARLIER.c.resource == _T.c.resource, _EARLIER.c.seq < _T.c.seq, _EARLIER.c.state.in_(ACTIVE)))))
+    .order_by(_T.c.run_at).limit(bindparam("b_room")).with_for_update(skip_locked=True, of=_T))
 
 
 class Runner:
@@ -83,18 +94,17 @@ class Runner:
         with self.cloud.database.write() as tx:
             tx.execute(update(TaskRow).where(TaskRow.lease_owner == self.owner).values(lease_owner=None, lease_until=0.0))
 
-    def announce(self, tx: Transaction, row: TaskRow) -> None:
-        """A task was submitted in `tx`: lease it at once if nothing of its resource is before it, and run it on commit."""
-        if row.run_at > clock.seconds() or not self._workers or self._stopping:
-            tx.after_commit(lambda: self._look_at(row.run_at))
-            return
-        if row.resource is not None and tx.execute(
-                select(TaskRow.seq).where(TaskRow.resource == row.resource, TaskRow.state.in_(ACTIVE)).limit(1)).first():
+    def announce(self, tx: Transaction, task_id: str, resource: str | None, run_at: float) -> tuple[str | None, float]:
+        """A task is being submitted in `tx`: its lease (owner, until). Ours at once if it is due and nothing of its resource
+        is before it, and then it runs as soon as `tx` is committed."""
+        if run_at > clock.seconds() or not self._workers or self._stopping:
+            tx.after_commit(lambda: self._look_at(run_at))
+            return None, 0.0
+        if resource is not None and tx.core(_BEFORE, b_resource=resource).first():
             tx.after_commit(lambda: self._look_at(0.0))
-            return
-        row.lease_owner, row.lease_until = self.owner, clock.seconds() + self._lease
-        task_id = row.id
+            return None, 0.0
         tx.after_commit(lambda: self._enqueue([task_id]))
+        return self.owner, clock.seconds() + self._lease
 
     def release_dead(self, owners_alive: set[str]) -> None:
         """Takes leases from owners that are known to be gone, instead of waiting for their time-out."""
@@ -158,17 +168,11 @@ class Runner:
     def _take(self, room: int) -> list[str]:
         """Leases up to `room` tasks that are due, free, and first of their resource."""
         now = clock.seconds()
-        earlier = aliased(TaskRow)
-        due = (select(TaskRow.seq).where(
-            TaskRow.state.in_(ACTIVE), TaskRow.run_at <= now, TaskRow.lease_until < now,
-            or_(TaskRow.resource.is_(None), ~exists().where(and_(
-                earlier.resource == TaskRow.resource, earlier.seq < TaskRow.seq, earlier.state.in_(ACTIVE)))))
-            .order_by(TaskRow.run_at).limit(room).with_for_update(skip_locked=True))
         with self.cloud.database.read() as tx:  # most polls find nothing: do not take the writer's place for that
-            if self.cloud.database.sqlite and tx.execute(due.limit(1)).first() is None:
+            if self.cloud.database.sqlite and tx.core(_DUE, b_now=now, b_room=1).first() is None:
                 return []
         with self.cloud.database.write() as tx:
-            found = [seq for (seq,) in tx.execute(due)]
+            found = [seq for (seq,) in tx.core(_DUE, b_now=now, b_room=room)]
             if not found:
                 return []
             rows = tx.execute(update(TaskRow).where(TaskRow.seq.in_(found))
@@ -199,7 +203,8 @@ class Runner:
 
     def _run(self, task_id: str) -> None:
         with self.cloud.database.read() as tx:
-            row = tx.execute(select(TaskRow).where(TaskRow.id == task_id)).scalar_one_or_none()
+            found = tx.core(_BY_ID, b_id=task_id).mappings().first()
+        row = TaskRow(**found) if found else None
         if row is None or row.lease_owner != self.owner or row.state not in ACTIVE:
             return
         task = registered()[row.kind]
@@ -332,9 +337,7 @@ class Runner:
 
     def _update(self, tx: Transaction, row: TaskRow, values: dict[str, Any]) -> None:
         """Writes `values`, and learns whether a cancel came in meanwhile; LeaseLost when the task is not ours any more."""
-        found = tx.execute(update(TaskRow).where(TaskRow.seq == row.seq, TaskRow.lease_owner == self.owner)
-                           .values(**values).returning(TaskRow.cancel)
-                           .execution_options(synchronize_session=False)).first()
+        found = tx.core(_UPDATE, b_seq=row.seq, b_owner=self.owner, **values).first()
         if found is None:
             raise LeaseLost(row.id)
         row.cancel = found[0]
