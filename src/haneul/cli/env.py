@@ -1,0 +1,21 @@
+"""`haneul env`: what a shell needs for the `openstack` command to reach this cloud."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from haneul.cli import state
+
+
+def run(directory: Path) -> None:
+    paths = state.existing(directory)
+    clouds = paths.state / "clouds.yaml"
+    if not clouds.exists():
+        raise state.Stop(f"the cloud in {paths.state} was never up; `./haneul up` starts it.")
+    programs = str(Path(sys.executable).parent)
+    path = [part for part in os.environ.get("PATH", "/usr/bin:/bin").split(":") if part != programs]
+    for name, value in (("OS_CLIENT_CONFIG_FILE", str(clouds)), ("OS_CLOUD", "haneul"), ("PATH", ":".join([programs, *path]))):
+        print(f"export {name}={shlex.quote(value)}")
