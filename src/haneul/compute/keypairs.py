@@ -1,0 +1,85 @@
+"""Key pairs: imported ones, and for old clients made ones."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from sqlalchemy import func, select
+
+from haneul.compute.model import KeypairRow
+from haneul.compute.problems import TooMany
+from haneul.kernel import clock, quota
+from haneul.kernel.context import Context
+from haneul.kernel.database import Transaction
+from haneul.kernel.errors import BadRequest, Conflict, NotFound
+
+
+@quota.counted("compute", "key_pairs")
+def _count(tx: Transaction, user_id: str) -> int:
+    return int(tx.execute(select(func.count()).select_from(KeypairRow).where(KeypairRow.user_id == user_id)).scalar_one())
+
+
+def get(tx: Transaction, user_id: str, name: str) -> KeypairRow:
+    row = tx.execute(select(KeypairRow).where(KeypairRow.user_id == user_id, KeypairRow.name == name)).scalar_one_or_none()
+    if row is None:
+        raise NotFound(f"Keypair {name[:255]} not found for user {user_id[:64]}")
+    return row
+
+
+def fingerprint(public_key: str) -> str:
+    """MD5 of the key's bytes, as ssh-keygen -E md5 shows it. BadRequest unless it is an SSH public key."""
+    words = public_key.split()
+    try:
+        serialization.load_ssh_public_key(" ".join(words[:2]).encode())
+        raw = base64.b64decode(words[1], validate=True)
+    except (ValueError, IndexError, binascii.Error, UnsupportedAlgorithm):
+        raise BadRequest("Keypair data is invalid: failed to generate fingerprint")
+    digest = hashlib.md5(raw, usedforsecurity=False).hexdigest()
+    return ":".join(digest[position:position + 2] for position in range(0, 32, 2))
+
+
+def _certificate_fingerprint(public_key: str) -> str:
+    try:
+        found = x509.load_pem_x509_certificate(public_key.encode()).fingerprint(hashes.SHA1()).hex()
+    except ValueError:
+        raise BadRequest("Keypair data is invalid: failed to generate X509 fingerprint. Error message: not a certificate")
+    return ":".join(found[position:position + 2] for position in range(0, len(found), 2))
+
+
+def create(tx: Transaction, context: Context, user_id: str, name: str, public_key: str | None,
+           kind: str = "ssh") -> tuple[KeypairRow, str | None]:
+    """The row and, if no public key was given, the private key that is never seen again."""
+    quota_project = context.project_id or ""
+    tx.lock("quota", "compute", user_id)
+    most = quota.limit(tx, "compute", quota_project, "key_pairs")
+    if 0 <= most <= quota.used(tx, "compute", user_id, "key_pairs"):
+        raise TooMany("Quota exceeded, too many key pairs.")
+    if tx.execute(select(KeypairRow.seq).where(KeypairRow.user_id == user_id, KeypairRow.name == name)).first():
+        raise Conflict(f"Key pair '{name}' already exists.")
+    private: str | None = None
+    if public_key is None:
+        if kind != "ssh":
+            raise BadRequest("Keypair data is invalid: x509 key pairs are imported, not generated")
+        private, public_key = _generate()
+    elif len(public_key) > 65535:
+        raise BadRequest("Keypair data is invalid: the public key is too long")
+    print_of = fingerprint(public_key) if kind == "ssh" else _certificate_fingerprint(public_key)
+    row = KeypairRow(user_id=user_id, name=name, type=kind, fingerprint=print_of, public_key=public_key,
+                     created_at=clock.now())
+    tx.add(row)
+    tx.flush()
+    return row, private
+
+
+def _generate() -> tuple[str, str]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL,
+                                serialization.NoEncryption()).decode()
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+    return private, public + " Generated-by-haneul"
