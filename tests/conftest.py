@@ -1,0 +1,17 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from running import RunningCloud
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
+    """One cloud for the whole run. Tests share it: they make what they need under names of their own."""
+    running = RunningCloud(tmp_path_factory.mktemp("cloud")).start()
+    yield running
+    running.stop()
