@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from running import RunningCloud
+if TYPE_CHECKING:
+    from running import RunningCloud
 
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
     """One cloud for the whole run. Tests share it: they make what they need under names of their own."""
+    from running import RunningCloud  # imports every room: only for tests that want a cloud
+
     running = RunningCloud(tmp_path_factory.mktemp("cloud")).start()
     yield running
     running.stop()
