@@ -47,9 +47,8 @@ def apply(cloud_id: str, network: NetworkSpec, tunnel_ip: str) -> None:
 
 def remove(cloud_id: str, network_id: str) -> None:
     with inside(names.fabric_namespace(cloud_id)):
-        for name in (names.vxlan(cloud_id, network_id), names.uplink_veth(cloud_id, network_id),
-                     names.dhcp_veth(cloud_id, network_id), names.bridge(cloud_id, network_id)):
-            links.delete(name)
+        links.delete(names.vxlan(cloud_id, network_id), names.uplink_veth(cloud_id, network_id),
+                     names.dhcp_veth(cloud_id, network_id), names.bridge(cloud_id, network_id))
 
 
 class Forwarding(msgspec.Struct):

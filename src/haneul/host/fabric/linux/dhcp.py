@@ -151,24 +151,23 @@ def host_name(network: NetworkSpec, port: PortSpec) -> str | None:
 
 
 def hosts(network: NetworkSpec, ports: Iterable[PortSpec]) -> str:
-    """A line for each address of each port."""
-    subnets = {subnet.id: subnet for subnet in network.subnets}
+    """A line for each address of each port; `apply` has parsed the addresses."""
+    served = {subnet.id: subnet.ipv6_address_mode for subnet in network.subnets if _serves(subnet)}
     lines = []
     for port in ports:
-        head = [filters.mac(port.mac), f"set:p-{port.id}"]
+        head = f"{filters.mac(port.mac)},set:p-{port.id}"
         name = host_name(network, port)
+        tail = f",{name}" if name else ""
         seen: set[str] = set()
         for fixed in port.fixed_ips:
-            subnet = subnets.get(fixed.subnet_id)
-            if subnet is None or not _serves(subnet) or subnet.id in seen:
+            if fixed.subnet_id not in served or fixed.subnet_id in seen:
                 continue
-            seen.add(subnet.id)
-            address = ipaddress.ip_address(fixed.ip)
-            words = [*head, f"[{address}]" if address.version == 6 else str(address)]
-            if address.version == 6 and subnet.ipv6_address_mode == "dhcpv6-stateless":
-                words = head
-            lines.append(",".join([*words, *([name] if name else [])]))
-    return "".join(f"{line}\n" for line in lines)
+            seen.add(fixed.subnet_id)
+            address = f",[{fixed.ip}]" if ":" in fixed.ip else f",{fixed.ip}"
+            if served[fixed.subnet_id] == "dhcpv6-stateless":
+                address = ""
+            lines.append(f"{head}{address}{tail}\n")
+    return "".join(lines)
 
 
 def options(ports: Iterable[PortSpec]) -> str:

@@ -47,6 +47,7 @@ class LinuxFabric(Fabric):
         self._addresses: dict[tuple[str, str], str] = {}  # (network id, address) -> port id
         self._zones: dict[str, int] = {}
         self._certain: set[str] = set()  # ids whose filters in the kernel are what memory says
+        self.has_base = False
         self._adopt()
 
     # ------------------------------------------------------------ verbs
@@ -101,6 +102,7 @@ class LinuxFabric(Fabric):
         """After a start of the agent: forget what the kernel has not, serve metadata again."""
         found = kernel.read(self.cloud_id)
         self._zones = found.zones
+        self.has_base = found.base
         self.memory.networks.keep_only(set(found.zones))
         self.memory.ports.keep_only(found.ports)
         self.memory.groups.keep_only(found.groups)
@@ -148,19 +150,22 @@ class LinuxFabric(Fabric):
                 raise Refused(f"port {port.id} names a security group that has no id")
 
     def _prepare(self) -> None:
-        fresh = bridges.prepare_fabric(self.cloud_id)
-        if not fresh:
-            with inside(self.namespace):
-                fresh = not (nft.has_table("bridge", names.FILTER_TABLE) and nft.has_table("inet", names.TRACK_TABLE))
-        if fresh:
+        """Whether the tables are there is looked up at the start and by every inventory: it costs a listing."""
+        if bridges.prepare_fabric(self.cloud_id) or not self.has_base:
             self._certain.clear()
             self._zones.clear()
             with inside(self.namespace):
                 nft.batch(filters.base())
+            self.has_base = True
 
     # ------------------------------------------------------------ networks
 
     def _apply_network(self, network: NetworkSpec, networks: dict[str, NetworkSpec]) -> None:
+        if network.id in self._certain and self.memory.networks.items.get(network.id) == network:
+            with inside(self.namespace):
+                there = links.names()
+            if inventory.network_is_well(self, network.id, there):
+                return  # every boot names its network again, which is rarely news
         bridges.apply(self.cloud_id, network, self.tunnel_ip)
         if network.id not in self._zones:
             taken = set(self._zones.values())
@@ -252,7 +257,8 @@ class LinuxFabric(Fabric):
             if before is None or not set(before.members) <= set(group.members):
                 less |= {other.id for other in self.memory.groups.items.values()
                          if any(rule.remote_group == group.id for rule in other.rules)}
-        touched = {port.network_id for port in self.memory.ports.items.values() if less.intersection(port.security_groups)}
+        touched = {port.network_id for port in self.memory.ports.items.values()
+                   if less.intersection(port.security_groups)}
         for port in ports:
             before_port = self.memory.ports.items.get(port.id)
             if before_port is not None and before_port != port:
@@ -307,34 +313,30 @@ class LinuxFabric(Fabric):
             return
         if before is not None:
             self._unindex(before)
-            kept = {fixed.ip for fixed in port.fixed_ips}
-            with inside(self.namespace):
-                for fixed in before.fixed_ips:
-                    if fixed.ip not in kept or before.network_id != port.network_id:
-                        sessions.delete_address(self._zones[before.network_id], fixed.ip)
+            kept = {fixed.ip for fixed in port.fixed_ips} if before.network_id == port.network_id else set()
+            if gone := {fixed.ip for fixed in before.fixed_ips} - kept:
+                with inside(self.namespace):
+                    sessions.end_of_addresses(self._zones[before.network_id], gone)
         self.memory.ports.put(port)
         self._index(port)
 
     def _remove_ports(self, port_ids: Iterable[str]) -> None:
-        if not exists(self.namespace):
-            for port_id in port_ids:
-                self._forget_port(port_id)
+        taps = {port_id: names.tap(self.cloud_id, port_id) for port_id in port_ids}
+        addresses: dict[str, set[str]] = {}  # by network id
+        for port_id in taps:
+            port = self._forget_port(port_id)
+            if port is not None:
+                addresses.setdefault(port.network_id, set()).update(fixed.ip for fixed in port.fixed_ips)
+        if not taps or not exists(self.namespace):
             return
-        there = kernel.read(self.cloud_id).ports
-        networks: set[str] = set()
         with inside(self.namespace):
-            for port_id in port_ids:
-                tap = names.tap(self.cloud_id, port_id)
-                links.delete(tap)
-                if port_id in there:
-                    nft.batch(filters.without_port(port_id, tap))
-                port = self._forget_port(port_id)
-                if port is None:
-                    continue
-                networks.add(port.network_id)
-                for fixed in port.fixed_ips if port.network_id in self._zones else []:
-                    sessions.delete_address(self._zones[port.network_id], fixed.ip)
-        for network_id in networks & self.memory.networks.items.keys():
+            links.delete(*taps.values())
+            if self.has_base:
+                nft.batch([line for port_id, tap in taps.items() for line in filters.without_port(port_id, tap)])
+            for network_id, gone in addresses.items():
+                if network_id in self._zones:
+                    sessions.end_of_addresses(self._zones[network_id], gone)
+        for network_id in addresses.keys() & self.memory.networks.items.keys():
             self._serve_dhcp(self.memory.networks.items[network_id])
 
     def _forget_port(self, port_id: str) -> PortSpec | None:

@@ -29,11 +29,12 @@ def read(fabric: LinuxFabric) -> FabricInventory:
             members = {link.ifname: link.master for link in links.links()}
     router_ids = {name.removeprefix(f"hn-{cloud_id}-r-") for name in named(f"hn-{cloud_id}-r-")}
     unhealthy = set(found.partial)
-    unhealthy |= {id for id in found.zones if not _network_is_well(fabric, id, there)}
+    unhealthy |= {id for id in found.zones if not network_is_well(fabric, id, there)}
     unhealthy |= {id for id in found.ports if not _port_is_well(fabric, id, members)}
     unhealthy |= {id for id in router_ids if not _router_is_well(fabric, id, there)}
     known = {*memory.networks.items, *memory.ports.items, *memory.groups.items, *memory.routers.items}
     lost = known - found.zones.keys() - found.ports - found.groups - router_ids
+    fabric.has_base = found.base
     if not found.base and known:
         unhealthy |= known
     unhealthy |= lost
@@ -46,7 +47,7 @@ def read(fabric: LinuxFabric) -> FabricInventory:
         unhealthy=sorted(unhealthy), strays=strays(fabric, found, there, router_ids))
 
 
-def _network_is_well(fabric: LinuxFabric, network_id: str, there: set[str]) -> bool:
+def network_is_well(fabric: LinuxFabric, network_id: str, there: set[str]) -> bool:
     cloud_id, network = fabric.cloud_id, fabric.memory.networks.items.get(network_id)
     if network is None or names.bridge(cloud_id, network_id) not in there:
         return False

@@ -28,6 +28,7 @@ SIOCSIFMTU = 0x8922
 SIOCBRADDIF = 0x89A2
 SIOCBRDELIF = 0x89A3
 IFF_UP = 0x1
+GROUP_TO_DELETE = "1752"
 
 
 def names() -> set[str]:
@@ -132,6 +133,11 @@ def make_tap(name: str) -> None:
         os.close(fd)
 
 
-def delete(name: str) -> None:
-    if name in names():
-        batch([["link", "delete", name]])
+def delete(*unwanted: str) -> None:
+    """Those of the links that are there. Many go as a group, for which the kernel waits once and not for each."""
+    there = sorted(names().intersection(unwanted))
+    if len(there) == 1:
+        batch([["link", "delete", there[0]]])
+    elif there:
+        batch([*(["link", "set", name, "group", GROUP_TO_DELETE] for name in there),
+               ["link", "delete", "group", GROUP_TO_DELETE]])

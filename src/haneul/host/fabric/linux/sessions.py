@@ -16,7 +16,7 @@ import msgspec
 from haneul.host.contract import PortSpec, SecurityGroupSpec, SecurityRule
 
 from . import protocols
-from .filters import METADATA_V4, METADATA_V6, prefix
+from .filters import METADATA_V4, METADATA_V6, identities, prefix
 from .namespaces import FabricError, run
 
 NUMBER = re.compile(r"\S+\s+(\d+)\s")
@@ -51,11 +51,11 @@ def parse(line: str, version: int) -> Session | None:
                    sport=numbers["sport"], dport=numbers["dport"], icmp_type=numbers["type"], icmp_code=numbers["code"])
 
 
-def tracked(zone: int) -> list[Session]:
+def tracked(zone: int, versions: Iterable[int] = (4, 6)) -> list[Session]:
     """Every session of a zone; the caller is in the fabric namespace."""
     found = []
-    for version, family in ((4, "ipv4"), (6, "ipv6")):
-        text = run(["conntrack", "-L", "-f", family, "-w", str(zone)]).stdout
+    for version in versions:
+        text = run(["conntrack", "-L", "-f", f"ipv{version}", "-w", str(zone)]).stdout
         found += [session for line in text.splitlines() if (session := parse(line, version)) is not None]
     return found
 
@@ -68,11 +68,15 @@ def delete(zone: int, session: Session) -> None:
     _delete(words)
 
 
-def delete_address(zone: int, address: str) -> None:
-    """Everything from and to an address that is no longer here."""
-    family = f"ipv{ipaddress.ip_address(address).version}"
-    for side in ("-s", "-d"):
-        _delete(["conntrack", "-D", "-f", family, "-w", str(zone), side, address])
+def end_of_addresses(zone: int, addresses: set[str]) -> None:
+    """Everything from and to addresses that are no longer here."""
+    gone = {str(ipaddress.ip_address(address)) for address in addresses}
+    versions = {ipaddress.ip_address(address).version for address in gone}
+    busy = {address for session in tracked(zone, versions) for address in (session.source, session.destination)}
+    for address in gone & busy:
+        family = f"ipv{ipaddress.ip_address(address).version}"
+        for side in ("-s", "-d"):
+            _delete(["conntrack", "-D", "-f", family, "-w", str(zone), side, address])
 
 
 def _delete(words: list[str]) -> None:
@@ -113,7 +117,9 @@ def _port_allows(port: PortSpec, direction: str, session: Session, other: str,
 
 def end_refused(zone: int, ports: Iterable[PortSpec], groups: Mapping[str, SecurityGroupSpec]) -> int:
     """Deletes the zone's sessions that the given ports' groups would refuse today; answers how many."""
-    by_address = {fixed.ip: port for port in ports for fixed in port.fixed_ips}
+    by_address = {str(network.network_address): port for port in ports
+                  for networks in identities(port).values() for network in networks
+                  if network.prefixlen == network.max_prefixlen}
     ended = 0
     for session in tracked(zone):
         sender, receiver = by_address.get(session.source), by_address.get(session.destination)
