@@ -1,0 +1,36 @@
+"""Who may what with images: Glance's rule names and defaults."""
+
+from __future__ import annotations
+
+from haneul.kernel.policy import ADMIN, ANYONE, PROJECT_MEMBER, Rule
+
+_SEEN = ("project_id:%(project_id)s or project_id:%(member_id)s or 'community':%(visibility)s or "
+         "'public':%(visibility)s or 'shared':%(visibility)s")
+_READ = f"role:admin or (role:reader and ({_SEEN}))"
+_DOWNLOAD = f"role:admin or (role:member and ({_SEEN}))"
+_READER = "role:admin or (role:reader and (project_id:%(project_id)s or project_id:%(member_id)s))"
+_MEMBER = "role:admin or (role:member and project_id:%(member_id)s)"
+
+RULES = [
+    Rule("add_image", PROJECT_MEMBER, "Create an image"),
+    Rule("delete_image", PROJECT_MEMBER, "Delete an image"),
+    Rule("get_image", _READ, "Show an image"),
+    Rule("get_images", "role:admin or role:reader", "List images"),
+    Rule("modify_image", PROJECT_MEMBER, "Change an image and its tags"),
+    Rule("publicize_image", ADMIN, "Make an image public"),
+    Rule("communitize_image", PROJECT_MEMBER, "Make an image a community image"),
+    Rule("download_image", _DOWNLOAD, "Read an image's data"),
+    Rule("upload_image", PROJECT_MEMBER, "Give an image its data"),
+    Rule("deactivate", PROJECT_MEMBER, "Deactivate an image"),
+    Rule("reactivate", PROJECT_MEMBER, "Reactivate an image"),
+    Rule("add_member", PROJECT_MEMBER, "Share an image with a project"),
+    Rule("get_member", _READER, "Show a member of an image"),
+    Rule("get_members", f"role:admin or (role:reader and ({_SEEN}))", "List an image's members"),
+    Rule("delete_member", PROJECT_MEMBER, "Share an image no longer"),
+    Rule("modify_member", _MEMBER, "Accept or reject a shared image"),
+    Rule("get_task", "role:admin or (role:reader and project_id:%(project_id)s)", "Show an import task"),
+    Rule("get_tasks", "role:admin or (role:reader and project_id:%(project_id)s)", "List import tasks"),
+    Rule("tasks_api_access", ADMIN, "Use the tasks API"),
+    Rule("stores_info_detail", ADMIN, "Show the stores with their properties"),
+    Rule("image:schemas", ANYONE, "Read the schemas and what the service offers"),
+]

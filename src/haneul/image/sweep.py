@@ -1,0 +1,46 @@
+"""Keeps the store and the table of images the same."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from sqlalchemy import select
+
+from haneul.image import store, uploads
+from haneul.image.model import ImageRow
+from haneul.kernel.cloud import Cloud
+from haneul.kernel.reconcilers import reconciler
+
+_GRACE = 600.0  # seconds: a file may be older than its row's commit, and a transfer's file has no row's name yet
+
+
+@reconciler("image.store", every=60.0)
+def mend(cloud: Cloud) -> int:
+    """Transfers that died wait for data again; files that no image owns are removed."""
+    return uploads.release_dead(cloud) + sweep(cloud, _GRACE)
+
+
+def sweep(cloud: Cloud, grace: float) -> int:
+    limit, removed = time.time() - grace, 0
+    names = os.listdir(store.folder(cloud))
+    with cloud.database.read() as tx:
+        known = set(tx.execute(select(ImageRow.id)).scalars())
+    for name in names:
+        path = store.folder(cloud) / name
+        try:
+            abandoned = name.startswith(store.PARTIAL) or name.partition(".")[0] not in known
+            if abandoned and path.stat().st_mtime < limit:
+                path.unlink()
+                removed += 1
+        except FileNotFoundError:
+            continue
+    return removed
+
+
+def at_start(cloud: Cloud) -> None:
+    """One control process: whatever transfer there was died with the last one."""
+    if cloud.database.sqlite and cloud.config.api.workers == 1:
+        uploads.release_dead(cloud, silent=0.0)
+        for path in store.folder(cloud).glob(f"{store.PARTIAL}*"):
+            path.unlink(missing_ok=True)
