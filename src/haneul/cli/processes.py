@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from haneul.cli.supervise import start_ticks
+from haneul.cli.supervise import start_ticks as start_ticks
 from haneul.kernel.config import Paths
 
 NAMES = ("supervisor", "control", "agent")

@@ -84,17 +84,16 @@ def run(directory: Path, detach: bool, port: int | None, demo: bool, hypervisor:
     paths = Paths(directory.absolute())
     with state.locked(paths.state):
         config = prepare(paths, port, hypervisor)
-        guest = None
         if demo and config.host.hypervisor != "fake":
             from haneul.cli import guest
-            guest.begin(steps)
+            guest.begin(steps)  # beside all that follows
         with steps.step("control plane and agent answer"):
             started = start(paths, config)
         state.write_clouds(paths, config)
         shown = None
         if demo:
             from haneul.cli import demo as demonstration
-            shown = demonstration.ensure(paths, config, steps, guest)
+            shown = demonstration.ensure(paths, config, steps)
             state.write_clouds(paths, config)
     _report(paths, config, steps, started, shown)
     if not detach:

@@ -1,0 +1,95 @@
+"""`haneul status`: processes, hosts, servers, tasks and leaks on one screen.
+
+The control plane knows hosts, servers, tasks and leaks (GET /haneul/v1/status); processes are looked at here, so that
+a cloud that is down can say so.
+"""
+
+from __future__ import annotations
+
+import http.client
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from haneul.cli import processes, state
+from haneul.cli.api import Api, ApiError, agent_answers, answers
+from haneul.kernel.config import Paths, load
+
+
+def gather(paths: Paths) -> dict[str, Any]:
+    config = load(paths.state)
+    running = [processes.measured(process) for process in processes.running(paths)]
+    names = {process.name for process in running}
+    problems = [f"{name} does not run" for name in processes.NAMES if name not in names]
+    if "agent" in names and not agent_answers(paths):
+        problems.append(f"the agent does not answer on {paths.agent_socket}")
+    found: dict[str, Any] = {"url": state.url(config), "state": str(paths.state), "processes": running,
+                             "memory_mib": round(sum(process.pss_mib or 0 for process in running), 1),
+                             "hosts": None, "servers": None, "tasks": None, "leaks": None, "problems": problems}
+    if "control" in names and not answers(config):
+        problems.append(f"the control plane does not answer at {state.url(config)}")
+    elif "control" in names:
+        try:
+            found.update(Api.of(paths, config, timeout=10).get("/haneul/v1/status"))
+        except (ApiError, OSError, http.client.HTTPException) as error:
+            problems.append(f"the control plane does not tell its status: {error}")
+    problems += [f"host {host['name']} is {host['state']}" for host in found["hosts"] or [] if host["state"] != "up"]
+    return found
+
+
+def run(directory: Path, as_json: bool) -> None:
+    found = gather(state.existing(directory))
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+    else:
+        _show(found)
+    sys.exit(1 if found["problems"] else 0)
+
+
+def _show(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    console = Console(highlight=False)
+
+    def table(*columns: str) -> Table:
+        return Table(*columns, box=None, padding=(0, 3, 0, 0), header_style="dim")
+
+    well = not found["problems"]
+    console.print(f"[bold]{found['url']}[/]  {found['state']}  " + ("[green]all is well[/]" if well else "[bold red]not well[/]"))
+    for problem in found["problems"]:
+        console.print(f"  [red]{problem}[/]")
+    shown = table("process", "pid", "memory", "up for")
+    for process in found["processes"]:
+        memory = "?" if process.pss_mib is None else f"{process.pss_mib:.1f} MiB"
+        shown.add_row(process.name, str(process.pid), memory, age(process.uptime))
+    console.print(shown, f"[dim]{found['memory_mib']} MiB in all[/]", "")
+    if found["hosts"] is None:
+        return
+    shown = table("host", "state", "hypervisor", "vCPUs", "memory", "disk", "servers", "seen")
+    for host in found["hosts"][:20]:
+        shown.add_row(*(str(host.get(key, "")) for key in ("name", "state", "hypervisor", "vcpus", "memory_mib", "disk_gib",
+                                                           "servers", "seen")))
+    console.print(shown)
+    if len(found["hosts"]) > 20:
+        console.print(f"[dim]… and {len(found['hosts']) - 20} more[/]")
+    counts = "  ".join(f"{status} {number}" for status, number in sorted(found["servers"].items())) or "none"
+    tasks = "  ".join(f"{name} {number}" for name, number in found["tasks"].items() if not isinstance(number, list)) or "none"
+    console.print(f"\n[dim]servers[/]  {counts}\n[dim]tasks[/]    {tasks}")
+    for failed in found["tasks"].get("failures", [])[:5]:
+        console.print(f"           {_line(failed)}")
+    console.print(f"[dim]leaks[/]    {'none' if not found['leaks'] else len(found['leaks'])}")
+    for leak in found["leaks"][:20]:
+        console.print(f"           {_line(leak)}")
+
+
+def _line(item: Any) -> str:
+    return "  ".join(str(value) for value in item.values()) if isinstance(item, dict) else str(item)
+
+
+def age(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,97 @@
+"""`haneul tempest-config`: tempest.conf for the running cloud, from what it offers; makes what Tempest expects to find.
+
+Only what this cloud has is switched on: services by the catalog, network extensions by their list, microversions by
+discovery. Times are for guests without KVM.
+"""
+
+from __future__ import annotations
+
+import configparser
+import sys
+from pathlib import Path
+from typing import Any
+
+from haneul.cli import demo, guest, state
+from haneul.cli.api import Api
+from haneul.cli.up import Steps
+from haneul.kernel.config import Config, Paths, load
+
+SERVICES = {"nova": "compute", "neutron": "network", "glance": "image", "cinder": "block-storage", "swift": "object-store"}
+
+
+def run(directory: Path, output: Path | None) -> None:
+    paths = state.existing(directory)
+    config = load(paths.state)
+    api = Api.of(paths, config)
+    workspace = paths.state / "tempest"
+    (workspace / "logs").mkdir(parents=True, exist_ok=True)
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_dict({section: {key: _text(value) for key, value in values.items()}
+                      for section, values in settings(paths, config, api, workspace).items()})
+    if output is None:
+        parser.write(sys.stdout)
+    else:
+        with output.open("w") as file:
+            parser.write(file)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def settings(paths: Paths, config: Config, api: Api, workspace: Path) -> dict[str, dict[str, Any]]:
+    offered = {service["type"] for service in api.get(f"{demo.KEYSTONE}/services")["services"]}
+    extensions = [extension["alias"] for extension in api.get(f"{demo.NEUTRON}/extensions")["extensions"]]
+    newest = api.get(demo.NOVA + "/")["version"]["version"]
+    fake = config.host.hypervisor == "fake"
+    images = [demo.upload_image(api, paths, name, None if fake else guest.ensure(Steps())) for name in ("guest", "guest-alt")]
+    flavors = [demo.flavor(api, name) for name in ("m1.nano", "m1.micro")]
+    public = demo.public_network(api, config)
+    return {
+        "DEFAULT": {"debug": True, "use_stderr": False, "log_dir": workspace / "logs", "log_file": "tempest.log",
+                    "resource_name_prefix": "tempest"},
+        "oslo_concurrency": {"lock_path": workspace / "lock"},
+        "auth": {"use_dynamic_credentials": True, "create_isolated_networks": True, "default_credentials_domain_name": "Default",
+                 "admin_username": "admin", "admin_password": state.admin_password(paths), "admin_project_name": "admin",
+                 "admin_domain_name": "Default", "admin_system": "all"},
+        "identity": {"uri_v3": f"{state.url(config)}/identity/v3", "auth_version": "v3", "region": config.api.region,
+                     "catalog_type": "identity", "v3_endpoint_type": "public", "default_domain_id": "default",
+                     "admin_role": "admin"},
+        "identity-feature-enabled": {"api_v2": False, "api_v3": True, "trust": False, "access_rules": False,
+                                     "domain_specific_drivers": False, "security_compliance": False,
+                                     "application_credentials": True, "federation": False},
+        "enforce_scope": {name: True for name in ("keystone", "glance", "nova", "neutron", "placement")},
+        "service-clients": {"http_timeout": 180},
+        "service_available": {name: kind in offered for name, kind in SERVICES.items()} | {"horizon": False},
+        "compute": {"image_ref": images[0], "image_ref_alt": images[1], "flavor_ref": flavors[0], "flavor_ref_alt": flavors[1],
+                    "build_interval": 1, "build_timeout": 300, "ready_wait": 0, "hypervisor_type": "QEMU",
+                    "fixed_network_name": "", "min_microversion": "2.1", "max_microversion": newest,
+                    "shelved_offload_time": 0, "min_compute_nodes": 1},
+        "compute-feature-enabled": {
+            "disk_config": True, "config_drive": True, "metadata_service": True, "console_output": True, "resize": True,
+            "pause": True, "suspend": True, "shelve": True, "snapshot": True, "rescue": True, "stable_rescue": False,
+            "interface_attach": True, "vnc_console": True, "personality": False, "change_password": False,
+            "live_migration": False, "cold_migration": False, "volume_multiattach": False, "swap_volume": False,
+            "dhcp_domain": "." + config.compute.dhcp_domain},
+        "image": {"build_timeout": 300, "build_interval": 1, "hashing_algorithm": "sha512",
+                  "http_image": "http://127.0.0.1:9/guest.img", "http_qcow2_image": "http://127.0.0.1:9/guest.qcow2",
+                  "container_formats": "bare", "disk_formats": ["qcow2", "raw", "iso"]},
+        "image-feature-enabled": {"api_v2": True, "import_image": True, "os_glance_reserved": False, "manage_locations": False},
+        "network": {"public_network_id": public, "floating_network_name": "public", "project_networks_reachable": False,
+                    "shared_physical_network": False, "project_network_cidr": "10.100.0.0/16",
+                    "project_network_mask_bits": 28, "project_network_v6_cidr": "2001:db8::/48",
+                    "project_network_v6_mask_bits": 64, "build_timeout": 300, "build_interval": 1},
+        "network-feature-enabled": {"ipv6": True, "ipv6_subnet_attributes": True, "port_security": "port-security" in extensions,
+                                    "floating_ips": True, "api_extensions": extensions},
+        "placement": {"catalog_type": "placement", "endpoint_type": "public"},
+        "validation": {"run_validation": not fake, "connect_method": "floating", "auth_method": "keypair",
+                       "image_ssh_user": demo.USER, "image_ssh_password": "gocubsgo", "image_alt_ssh_user": demo.USER,
+                       "image_alt_ssh_password": "gocubsgo", "ssh_key_type": "ecdsa", "ping_timeout": 120,
+                       "connect_timeout": 60, "ssh_timeout": 300,
+                       # "$$" is one dollar sign in this file
+                       "ssh_shell_prologue": "set -eu -o pipefail; PATH=$$PATH:/sbin:/usr/sbin;"},
+        "scenario": {"img_file": "" if fake else guest.cached(), "img_disk_format": "qcow2", "dhcp_client": "udhcpc",
+                     "protocol": "icmp"},
+    }
