@@ -1,0 +1,64 @@
+"""A point-in-time copy of a running server's disk, by QEMU's own job."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from pathlib import Path
+
+from haneul.host.contract import HostError, NoRoom
+from haneul.host.disks.file.tools import own
+from haneul.host.hypervisor.qemu.command import device_id
+from haneul.host.hypervisor.qemu.monitor import Monitor, MonitorError
+
+COPY_SECONDS = 4 * 3600.0
+
+
+def copy_disk(monitor: Monitor, name: str, target: Path) -> None:
+    """`target` is an empty qcow2 of the disk's size. What the guest writes after this call began is not in the copy."""
+    own(target, 0o600)
+    short = uuid.uuid4().hex[:12]
+    node, job = f"copy-{short}", f"job-{short}"
+    monitor.execute("blockdev-add", {"driver": "qcow2", "node-name": node, "backing": None,
+                                     "file": {"driver": "file", "filename": str(target)}})
+    try:
+        monitor.execute("blockdev-backup", {"job-id": job, "device": device_id("node", name), "target": node,
+                                            "sync": "full", "auto-dismiss": False, "on-target-error": "report"})
+        try:
+            _wait(monitor, job)
+        finally:
+            monitor.execute("job-dismiss", {"id": job})
+    finally:
+        monitor.execute("blockdev-del", {"node-name": node})
+
+
+def drop_copies(monitor: Monitor) -> None:
+    """Ends the copies of an agent that was killed; their files are swept by the disks."""
+    for job in monitor.execute("query-jobs"):
+        if job["status"] != "concluded":
+            monitor.execute("job-cancel", {"id": job["id"]})
+            try:
+                _wait(monitor, job["id"])
+            except HostError:
+                pass  # cancelled, as wanted
+        monitor.execute("job-dismiss", {"id": job["id"]})
+    for node in monitor.execute("query-named-block-nodes", {"flat": True}):
+        if node["node-name"].startswith("copy-"):
+            monitor.execute("blockdev-del", {"node-name": node["node-name"]})
+
+
+def _wait(monitor: Monitor, job: str) -> None:
+    deadline, pause = time.monotonic() + COPY_SECONDS, 0.02
+    while True:
+        state = next((each for each in monitor.execute("query-jobs") if each["id"] == job), None)
+        if state is None:
+            raise MonitorError("the copy of the disk was ended by somebody else")
+        if state["status"] == "concluded":
+            if error := state.get("error"):
+                raise (NoRoom if "No space left" in error else HostError)(f"the disk could not be copied: {error}")
+            return
+        if time.monotonic() > deadline:
+            monitor.execute("job-cancel", {"id": job})
+            deadline += 60
+        time.sleep(pause)
+        pause = min(1.0, pause * 1.5)

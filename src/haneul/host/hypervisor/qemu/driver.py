@@ -1,0 +1,326 @@
+"""The verbs on servers, by QEMU."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from haneul.host.accounts import QEMU_USER, qemu_account
+from haneul.host.contract import (
+    Conflict,
+    HostError,
+    HostFacts,
+    Hypervisor,
+    NicSpec,
+    NotThere,
+    ServerSpec,
+    ServerState,
+)
+from haneul.host.disks.file import DiskFile, FileDisks
+from haneul.host.hypervisor.qemu import cgroups, memory, probe, serial
+from haneul.host.hypervisor.qemu.backup import copy_disk
+from haneul.host.hypervisor.qemu.command import device_id, netdev, nic_device
+from haneul.host.hypervisor.qemu.machine import Machine, new_record
+from haneul.host.hypervisor.qemu.monitor import MonitorError
+from haneul.host.hypervisor.qemu.process import find_by_argument
+from haneul.host.hypervisor.qemu.record import Folder
+from haneul.host.segments import segment
+
+BOUND_SECONDS = 5.0  # between looks at the consoles' length
+
+log = logging.getLogger(__name__)
+
+
+class QemuHypervisor(Hypervisor):
+    """`fabric` says whether ports have taps: with the fake one, cards hang in the air."""
+
+    def __init__(self, name: str, folder: Path, disks: FileDisks, *, cloud_id: str, fabric: str, tunnel_ip: str) -> None:
+        self._name = name
+        self._folder = folder / "servers"
+        self._disks = disks
+        self._cloud_id = cloud_id
+        self._fabric: Literal["linux", "fake"] = "fake" if fabric == "fake" else "linux"
+        self._tunnel_ip = tunnel_ip
+        self._guard = threading.Lock()
+        self._machines: dict[str, Machine] = {}
+        self._events = ThreadPoolExecutor(4, "qemu-event")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for each in (folder, self._folder):
+            os.chmod(each, 0o711)
+        self._problems = [*cgroups.problems(cloud_id), *_path_problems(self._folder)]
+        self._found: Future[probe.Findings] = self._events.submit(probe.findings, folder / "probe.json")
+        disks.guests = self
+        self._adopt()
+        threading.Thread(target=self._bound_consoles, name="consoles", daemon=True).start()
+
+    # ------------------------------------------------------------ which servers
+
+    def _adopt(self) -> None:
+        strays = find_by_argument(f"unix:{str(self._folder).replace(',', ',,')}/") if any(self._folder.iterdir()) else {}
+        for path in sorted(self._folder.iterdir()):
+            machine = self._machine(path.name)
+            if machine.record is None:
+                shutil.rmtree(path)
+                continue
+            self._machines[path.name] = machine
+            with machine.lock:
+                machine.adopt(strays.get(path.name))
+
+    def _machine(self, id: str) -> Machine:
+        return Machine(Folder(self._folder / segment(id)), self._cloud_id, self._open_tap, self._on_event)
+
+    @contextmanager
+    def _known(self, id: str) -> Iterator[Machine]:
+        """The server, locked; NotThere when there is none."""
+        with self._guard:
+            machine = self._machines.get(id)
+        if machine is None:
+            raise NotThere(f"no server {id} on this host")
+        with machine.lock:
+            if machine.record is None:
+                raise NotThere(f"no server {id} on this host")
+            machine.see_shutdown()
+            yield machine
+
+    def _open_tap(self, port_id: str) -> int | None:
+        if self._fabric == "fake":
+            return None
+        from haneul.host.fabric.linux.taps import open_tap
+
+        return open_tap(self._cloud_id, port_id)
+
+    def _on_event(self, machine: Machine, name: str, data: dict[str, Any]) -> None:
+        """On the monitors' thread: what needs an answer to QEMU is done elsewhere."""
+        if name in ("SHUTDOWN", "GONE"):
+            self._events.submit(self._see_end, machine)
+        elif name == "DEVICE_DELETED" and str(data.get("device", "")).startswith("nic-"):
+            self._events.submit(self._see_unplugged, machine, str(data["device"]).removeprefix("nic-"))
+
+    def _see_end(self, machine: Machine) -> None:
+        with machine.lock:
+            if machine.record is None or machine.record.ended or machine.process is None:
+                return
+            machine.see_shutdown()
+            if not machine.record.ended and machine.process.wait(5.0):
+                machine.ended("crashed", machine.obituary())
+                log.warning("server %s: %s", machine.record.spec.id, machine.record.reason)
+
+    def _see_unplugged(self, machine: Machine, port_id: str) -> None:
+        with machine.lock:
+            if machine.alive():
+                machine.let_go(port_id)
+
+    # ------------------------------------------------------------ questions
+
+    def facts(self) -> HostFacts:
+        return probe.facts(self._name, self._found.result(), self._folder, self._fabric, self._tunnel_ip, self._problems)
+
+    def servers(self) -> list[ServerState]:
+        """Without locks: a server in the middle of something must not hold up the heartbeat."""
+        with self._guard:
+            machines = list(self._machines.values())
+        return [machine.state() for machine in machines if machine.record is not None]
+
+    def server(self, id: str) -> ServerState:
+        with self._known(id) as machine:
+            return machine.state()
+
+    def uses_disks(self, server_id: str) -> bool:
+        machine = self._machines.get(server_id)
+        return machine is not None and machine.alive()
+
+    def copy_disk(self, server_id: str, name: str, target: Path) -> None:
+        with self._known(server_id) as machine:
+            monitor = machine.connected()
+        copy_disk(monitor, name, target)  # minutes: the server's other verbs need not wait
+
+    # ------------------------------------------------------------ life
+
+    def _files(self, spec: ServerSpec) -> dict[str, DiskFile]:
+        return {disk.name: self._disks.locate(spec.id, disk.name) for disk in spec.disks}
+
+    def create(self, spec: ServerSpec) -> ServerState:
+        with self._guard:
+            machine = self._machines.setdefault(segment(spec.id), self._machine(spec.id))
+        with machine.lock:
+            machine.see_shutdown()
+            if machine.record is None or machine.power() in ("off", "crashed"):
+                if machine.alive():
+                    machine.end("off")
+                try:
+                    machine.start(new_record(spec, self._found.result().virt), self._files(spec))
+                finally:
+                    if machine.record is None:
+                        self._drop(spec.id)
+            return machine.state()
+
+    def run(self, id: str) -> ServerState:
+        with self._known(id) as machine:
+            monitor = machine.connected()
+            if monitor.status != "running":
+                monitor.execute("cont")
+                monitor.refresh()
+                machine.folder.memory.unlink(missing_ok=True)
+            return machine.state()
+
+    def pause(self, id: str) -> ServerState:
+        with self._known(id) as machine:
+            monitor = machine.connected()
+            if monitor.status == "running":
+                monitor.execute("stop")
+                monitor.refresh()
+            return machine.state()
+
+    def press_power_button(self, id: str) -> ServerState:
+        with self._known(id) as machine:
+            if machine.power() == "running":
+                machine.connected().execute("system_powerdown")
+            elif machine.power() == "suspended":
+                raise Conflict(f"server {id} is suspended")
+            return machine.state()
+
+    def reset(self, id: str) -> ServerState:
+        with self._known(id) as machine:
+            if machine.power() != "running":
+                raise Conflict(f"server {id} is {machine.power()}")
+            machine.connected().execute("system_reset")
+            return machine.state()
+
+    def suspend(self, id: str) -> ServerState:
+        with self._known(id) as machine:
+            if machine.power() != "suspended":
+                memory.save(machine)
+            return machine.state()
+
+    def resume(self, spec: ServerSpec) -> ServerState:
+        with self._known(spec.id) as machine:
+            power = machine.power()
+            if power == "suspended":
+                assert machine.record is not None
+                memory.restore(machine, self._files(machine.record.spec))
+            elif power != "running":
+                raise Conflict(f"server {spec.id} is {power}")
+            return machine.state()
+
+    def kill(self, id: str) -> ServerState:
+        try:
+            with self._known(id) as machine:
+                machine.end("off")
+                return machine.state()
+        except NotThere:
+            return ServerState(id=id, power="off")
+
+    def forget(self, id: str) -> None:
+        try:
+            with self._known(id) as machine:
+                machine.end("off")
+                machine.record = None
+                shutil.rmtree(machine.folder.path, ignore_errors=True)
+                self._drop(id)
+        except NotThere:
+            cgroups.remove(self._cloud_id, segment(id))
+
+    def _drop(self, id: str) -> None:
+        with self._guard:
+            self._machines.pop(id, None)
+
+    # ------------------------------------------------------------ cards
+
+    def plug(self, id: str, nic: NicSpec) -> ServerState:
+        with self._known(id) as machine:
+            monitor, record = machine.connected(), machine.record
+            assert record is not None
+            if any(each.port_id == nic.port_id for each in record.nics):
+                return machine.state()
+            device = nic_device(record, nic)
+            name = f"tap-{record.slots[device['id']]}"
+            tap: int | None = None
+            try:
+                tap = self._open_tap(nic.port_id)
+                if tap is not None:
+                    monitor.give(tap, name)
+                monitor.execute("netdev_add", netdev(nic, record.slots[device["id"]], None if tap is None else name))
+                try:
+                    monitor.execute("device_add", device)
+                except MonitorError:
+                    monitor.execute("netdev_del", {"id": device_id("net", nic.port_id)})
+                    raise
+            except HostError:
+                record.slots.pop(device["id"], None)
+                raise
+            finally:
+                if tap is not None:
+                    os.close(tap)
+            record.nics.append(nic)
+            machine.folder.save(record)
+            return machine.state()
+
+    def unplug(self, id: str, port_id: str) -> ServerState:
+        with self._known(id) as machine:
+            assert machine.record is not None
+            if machine.power() not in ("running", "paused"):
+                return machine.state()
+            device = device_id("nic", port_id)
+            if any(nic.port_id == port_id for nic in machine.record.nics):
+                monitor = machine.connected()
+                if device not in monitor.devices():
+                    machine.let_go(port_id)
+                else:
+                    try:
+                        monitor.execute("device_del", {"id": device})
+                    except MonitorError as error:
+                        if "already in the process of unplug" not in str(error):
+                            raise
+            return machine.state()
+
+    # ------------------------------------------------------------ consoles
+
+    def console_log(self, id: str, tail_bytes: int = 1 << 20) -> str:
+        with self._guard:
+            machine = self._machines.get(id)
+        if machine is None:
+            raise NotThere(f"no server {id} on this host")
+        return serial.tail(machine.folder.console, min(tail_bytes, serial.KEEP))
+
+    def vnc_socket(self, id: str) -> str:
+        with self._known(id) as machine:
+            machine.connected()
+            path = machine.folder.vnc
+            try:
+                found = os.lstat(path)
+            except FileNotFoundError as error:
+                raise Conflict(f"server {id} has no screen") from error
+            # The folder is QEMU's: one that was taken over must not lead the agent to a socket of somebody else.
+            if not stat.S_ISSOCK(found.st_mode) or found.st_uid != qemu_account().uid:
+                raise HostError(f"server {id}: its screen is not a socket of QEMU's")
+            return str(path)
+
+    def _bound_consoles(self) -> None:
+        while True:
+            time.sleep(BOUND_SECONDS)
+            with self._guard:
+                machines = list(self._machines.values())
+            for machine in machines:
+                try:
+                    serial.bound(machine.folder.console)
+                except OSError as error:
+                    log.warning("%s: %s", machine.folder.console, error)
+
+
+def _path_problems(folder: Path) -> list[str]:
+    problems: list[str] = []
+    if qemu_account().name != QEMU_USER:
+        problems.append(f"There is no user {QEMU_USER}: QEMU runs as {qemu_account().name}, which other programs use too.")
+    for parent in folder.parents:
+        if not parent.stat().st_mode & stat.S_IXOTH:
+            problems.append(f"QEMU's user cannot pass through {parent}: servers will not start (chmod o+x).")
+    return problems

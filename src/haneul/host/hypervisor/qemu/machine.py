@@ -1,0 +1,229 @@
+"""One server: its record, its process and the connection to it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, Literal
+
+from haneul.host.accounts import qemu_account
+from haneul.host.contract import Conflict, HostError, NoRoom, Power, ServerSpec, ServerState
+from haneul.host.disks.file import DiskFile
+from haneul.host.hypervisor.qemu import cgroups, serial
+from haneul.host.hypervisor.qemu.backup import drop_copies
+from haneul.host.hypervisor.qemu.command import command, device_id
+from haneul.host.hypervisor.qemu.monitor import Monitor, MonitorError
+from haneul.host.hypervisor.qemu.process import Process, boot_id, confined, start_time
+from haneul.host.hypervisor.qemu.record import Folder, Record
+
+START_SECONDS = 30.0
+OVERHEAD_BYTES = 512 << 20  # of QEMU itself: its code, the screen, I/O buffers
+TCG_BYTES = 1 << 30  # of translated code, at most
+SOCKET_PATH_LENGTH = 107
+
+log = logging.getLogger(__name__)
+
+OpenTap = Callable[[str], int | None]
+Report = Callable[["Machine", str, dict[str, Any]], None]
+
+
+class Machine:
+    """Every method but `state` wants `lock` held."""
+
+    def __init__(self, folder: Folder, cloud_id: str, open_tap: OpenTap, report: Report) -> None:
+        self.folder = folder
+        self.lock = threading.RLock()
+        self.record: Record | None = folder.load()
+        self.process: Process | None = None
+        self.monitor: Monitor | None = None
+        self._cloud_id = cloud_id
+        self._open_tap = open_tap
+        self._report = report
+
+    # ------------------------------------------------------------ what it is
+
+    def alive(self) -> bool:
+        return self.process is not None and self.process.alive()
+
+    def power(self) -> Power:
+        record = self.record
+        if record is None:
+            return "off"
+        if record.ended:
+            return record.ended
+        if not self.alive():
+            return "crashed"
+        status = self.monitor.status if self.monitor else "unknown"
+        if status in ("running", "unknown"):
+            return "running"
+        return {"shutdown": "off", "internal-error": "crashed", "guest-panicked": "crashed"}.get(status, "paused")  # type: ignore[return-value]
+
+    def state(self) -> ServerState:
+        record = self.record
+        assert record is not None
+        power = self.power()
+        there = power in ("running", "paused")
+        reason = record.reason
+        if power == "crashed" and not reason:
+            reason = self.obituary()
+        return ServerState(id=record.spec.id, power=power, nics=[nic.port_id for nic in record.nics] if there else [],
+                           disks=[disk.name for disk in record.spec.disks] if there else [],
+                           pid=record.pid if there else None, reason=reason)
+
+    def obituary(self) -> str:
+        words = self.folder.last_words()
+        return (self.process.epitaph() if self.process else "QEMU ended") + (f": {words}" if words else "")
+
+    def connected(self) -> Monitor:
+        """The connection of a server that is there; Conflict when it is not."""
+        if self.power() not in ("running", "paused") or self.monitor is None:
+            raise Conflict(f"server {self.folder.path.name} is {self.power()}")
+        return self.monitor
+
+    # ------------------------------------------------------------ beginning
+
+    def start(self, record: Record, files: dict[str, DiskFile], *, incoming: bool = False) -> None:
+        """A process with stopped virtual CPUs. On failure nothing of it remains and the record says why."""
+        self._prepare()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        fds: list[int] = []
+        try:
+            listener.bind(str(self.folder.monitor))
+            os.chmod(self.folder.monitor, 0o600)
+            listener.listen(4)
+            fds.append(serial.open_new(self.folder.console))
+            taps = {nic.port_id: self._open_tap(nic.port_id) for nic in record.nics}
+            fds += [fd for fd in taps.values() if fd is not None]
+            argv = confined(command(record, files, taps, listener.fileno(), fds[0], self.folder.vnc, incoming=incoming))
+            record.ended, record.reason, record.boot_id = "", "", boot_id()
+            record.pid = record.started = 0
+            self.folder.save(record)
+            self.record = record
+            with open(self.folder.errors, "wb") as errors:
+                self.process = Process.start(argv, self.folder.path, errors, [listener.fileno(), *fds])
+        finally:
+            listener.close()
+            for fd in fds:
+                os.close(fd)
+        record.pid, record.started = self.process.pid, self.process.started
+        self.folder.save(record)
+        self._limit(record)
+        try:
+            self.connect()
+        except MonitorError as error:
+            self.process.end(0.0)
+            said = self.folder.last_words() or str(error)
+            self.ended("off", said)
+            kind = NoRoom if "Cannot allocate memory" in said or "cannot set up guest memory" in said else HostError
+            raise kind(f"QEMU did not start: {said}") from error
+
+    def _prepare(self) -> None:
+        folder = self.folder
+        if len(str(folder.vnc)) > SOCKET_PATH_LENGTH:
+            raise HostError(f"the state directory's name is too long for sockets below it: {folder.vnc}")
+        folder.path.mkdir(exist_ok=True)
+        os.chmod(folder.path, 0o711)
+        folder.vnc.parent.mkdir(exist_ok=True)
+        os.chown(folder.vnc.parent, qemu_account().uid, qemu_account().gid)
+        os.chmod(folder.vnc.parent, 0o700)
+        for path in (folder.monitor, folder.vnc):
+            path.unlink(missing_ok=True)
+
+    def _limit(self, record: Record) -> None:
+        memory = (record.spec.memory_mib << 20) + OVERHEAD_BYTES + (TCG_BYTES if record.virt == "tcg" else 0)
+        cgroups.limit(self._cloud_id, record.spec.id, record.pid, memory_bytes=memory, vcpus=record.spec.vcpus)
+
+    def connect(self, seconds: float = START_SECONDS) -> None:
+        def on_event(name: str, data: dict[str, Any]) -> None:
+            self._report(self, name, data)
+
+        self.monitor = Monitor(str(self.folder.monitor), on_event, seconds)
+
+    def adopt(self, stray_pid: int | None) -> None:
+        """After a restart of the agent: finds out what became of the server meanwhile."""
+        record = self.record
+        assert record is not None
+        if record.boot_id != boot_id():
+            if not record.ended:
+                self.ended("off", "the host was restarted")
+            return
+        if not record.pid and stray_pid:
+            record.pid, record.started = stray_pid, start_time(stray_pid) or 0
+            self.folder.save(record)
+        process = Process(record.pid, record.started)
+        if not record.pid or not process.alive():
+            if not record.ended:
+                self.ended("crashed", f"{self.obituary()} while no agent watched")
+            return
+        self.process = process
+        if record.ended:  # the agent was killed between writing that down and doing it
+            process.end()
+            return
+        try:
+            self.connect(10.0)
+            self.tidy()
+        except MonitorError as error:
+            log.warning("server %s: QEMU (process %d) does not answer: %s", record.spec.id, record.pid, error)
+
+    def tidy(self) -> None:
+        """What an agent that was killed left open in QEMU: copies of disks, cards half unplugged, a resume half done."""
+        assert self.monitor is not None and self.record is not None
+        drop_copies(self.monitor)
+        devices = self.monitor.devices()
+        for nic in list(self.record.nics):
+            if device_id("nic", nic.port_id) not in devices:
+                self.let_go(nic.port_id)
+        if self.folder.kept_memory.exists():
+            if self.monitor.status == "running":
+                self.folder.kept_memory.unlink()
+            else:
+                self.folder.kept_memory.rename(self.folder.memory)
+                self.end("suspended")
+        self.see_shutdown()
+
+    # ------------------------------------------------------------ ending
+
+    def see_shutdown(self) -> None:
+        """A guest that turned itself off leaves QEMU waiting (`-action shutdown=pause`): written down first, then ended."""
+        if self.alive() and self.record and not self.record.ended and self.monitor and self.monitor.status == "shutdown":
+            self.end("off")
+
+    def end(self, power: Power, reason: str = "") -> None:
+        """No process afterwards."""
+        self.ended(power, reason)
+        if self.process is not None:
+            self.process.end()
+        cgroups.remove(self._cloud_id, self.folder.path.name)
+        for path in (self.folder.monitor, self.folder.vnc):
+            path.unlink(missing_ok=True)
+
+    def ended(self, power: Power, reason: str) -> None:
+        record = self.record
+        if record is not None and (record.ended, record.reason) != (power, reason):
+            record.ended, record.reason = power, reason
+            self.folder.save(record)
+        if power != "suspended":
+            self.folder.memory.unlink(missing_ok=True)
+
+    # ------------------------------------------------------------ cards
+
+    def let_go(self, port_id: str) -> None:
+        """The card is out of the guest: its backend goes, and with it the hold on the tap."""
+        assert self.record is not None and self.monitor is not None
+        mine = [nic for nic in self.record.nics if nic.port_id == port_id]
+        if not mine:
+            return
+        try:
+            self.monitor.execute("netdev_del", {"id": device_id("net", port_id)})
+        except MonitorError as error:
+            log.info("server %s: %s", self.record.spec.id, error)
+        self.record.nics = [nic for nic in self.record.nics if nic.port_id != port_id]
+        self.record.slots.pop(device_id("nic", port_id), None)
+        self.folder.save(self.record)
+
+
+def new_record(spec: ServerSpec, virt: Literal["kvm", "tcg"]) -> Record:
+    return Record(spec=spec, virt=virt, nics=list(spec.nics))
