@@ -12,5 +12,5 @@ class Guests(Protocol):
         ...
 
     def copy_disk(self, server_id: str, name: str, target: Path) -> None:
-        """Writes the disk as it is at this moment into `target`, an empty qcow2 of its size, by the running guest's process."""
+        """Writes the disk as it is now into `target`, an empty qcow2 of its size, by the running guest's process."""
         ...

@@ -28,7 +28,7 @@ TRUE_FORMATS: dict[str, tuple[set[str], ...]] = {
 
 
 class Upload:
-    """One image on its way in. `keep` gets file, format and virtual size of a good one and moves it where it belongs."""
+    """One image on its way in. `keep` gets file, format and virtual size of a good one and moves the file."""
 
     def __init__(self, folder: Path, declared: str, sha512: str,
                  keep: Callable[[Path, str, int], ImageState]) -> None:

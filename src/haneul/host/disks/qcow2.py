@@ -23,8 +23,8 @@ def empty(size: int) -> bytes:
     entries = -(-size // (CLUSTER * CLUSTER // 8))
     table_clusters = max(1, -(-entries * 8 // CLUSTER))
     clusters = 3 + table_clusters  # header, refcount table, refcount block, L1 table
-    header = struct.pack(">4sIQIIQIIQQIIQQQQII", b"QFI\xfb", 3, 0, 0, CLUSTER_BITS, size, 0, max(1, entries), 3 * CLUSTER,
-                         CLUSTER, 1, 0, 0, 0, 0, 0, 4, 104)
+    header = struct.pack(">4sIQIIQIIQQIIQQQQII", b"QFI\xfb", 3, 0, 0, CLUSTER_BITS, size, 0, max(1, entries),
+                         3 * CLUSTER, CLUSTER, 1, 0, 0, 0, 0, 0, 4, 104)
     table = struct.pack(">Q", 2 * CLUSTER)
     block = struct.pack(">H", 1) * clusters
     return b"".join(part.ljust(CLUSTER, b"\0") for part in (header, table, block)) + bytes(table_clusters * CLUSTER)

@@ -5,7 +5,8 @@
     disks/<server id>/<name>@<image id>.<image format>.qcow2       an overlay
     snapshots/<id>.qcow2
 
-A file's name says all there is to know, so that one rename makes a disk: a kill at any moment leaves it whole or not there.
+A file's name says all there is to know, so that one rename makes a disk: a kill at any moment leaves it whole
+or not there.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class FileDisks(Disks):
     # ------------------------------------------------------------ images
 
     def images(self) -> list[ImageState]:
-        return self._cache.list()
+        return self._cache.states()
 
     def has_image(self, id: str) -> bool:
         return self._cache.find(id) is not None
@@ -158,7 +159,8 @@ class FileDisks(Disks):
                 if image is None:
                     qemu_img(["create", "-q", "-f", format, str(partial), str(size_bytes)])
                 elif format == "qcow2":
-                    qemu_img(["create", "-q", "-f", "qcow2", "-F", base, "-b", str(image), str(partial), str(size_bytes)])
+                    qemu_img(["create", "-q", "-f", "qcow2", "-F", base, "-b", str(image), str(partial),
+                              str(size_bytes)])
                 else:
                     qemu_img(["convert", "-f", base, "-O", "raw", str(image), str(partial)], LONG)
                     qemu_img(["resize", "-q", "-f", "raw", str(partial), str(size_bytes)])

@@ -29,7 +29,7 @@ class ImageCache:
         os.chmod(folder, 0o711)
         sweep(folder)
 
-    def list(self) -> list[ImageState]:
+    def states(self) -> list[ImageState]:
         return [self._state(path) for path in self._files()]
 
     def _files(self) -> list[Path]:
@@ -108,8 +108,8 @@ class ImageCache:
     def _evict(self, keep: str) -> None:
         """Images that disks stand on do not count: they are needed, whatever the limit says."""
         used = self._used() | {keep}
-        spare = sorted((image for image in self.list() if image.id not in used), key=lambda image: image.last_used)
-        excess = sum(image.bytes for image in self.list() if image.id not in used - {keep}) - self._limit
+        spare = sorted((image for image in self.states() if image.id not in used), key=lambda image: image.last_used)
+        excess = sum(image.bytes for image in self.states() if image.id not in used - {keep}) - self._limit
         for image in spare:
             if excess <= 0:
                 return

@@ -12,6 +12,7 @@ from haneul.host.contract import HostError, NoRoom
 
 QUICK = (1 << 30, 30)  # bytes of address space, seconds of CPU: create, resize
 LONG = (2 << 30, 4 * 3600)  # convert
+PROGRAMS = ("qemu-img", "genisoimage", "mkisofs", "xorriso", "mformat", "mcopy")
 NO_ROOM = ("No space left on device", "Disk quota exceeded")
 
 
@@ -32,7 +33,7 @@ def run(argv: list[str]) -> None:
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())[-500:]
         kind = NoRoom if any(text in said for text in NO_ROOM) else HostError
-        program = next((word for word in argv if word in ("qemu-img", "genisoimage", "xorriso", "mformat", "mcopy")), argv[0])
+        program = next((word for word in argv if word in PROGRAMS), argv[0])
         raise kind(f"{program} failed ({done.returncode}): {said}")
 
 

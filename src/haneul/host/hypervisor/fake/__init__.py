@@ -112,7 +112,7 @@ class FakeHypervisor(Hypervisor):
         with self._lock:
             if self._find(id).power == "paused":
                 return _state(self._find(id))
-            return self._change(id, "off", "power button: shut down by the guest", allowed=("running", "off", "crashed"))
+            return self._change(id, "off", "power button: the guest shut down", allowed=("running", "off", "crashed"))
 
     def reset(self, id: str) -> ServerState:
         return self._change(id, "running", "reset", allowed=("running",))

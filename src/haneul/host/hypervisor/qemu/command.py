@@ -14,6 +14,7 @@ VIDEO, RNG, SCSI, USB = 2, 3, 4, 5  # PCI slots; 0, 1 and on q35 31 are the chip
 FIRST_SLOT = 6
 LAST_SLOT = {"pc": 30, "q35": 21}
 MACHINE = {"pc": "pc,usb=off,vmport=off", "q35": "q35,usb=off,vmport=off"}
+ACCELERATOR = {"kvm": ["-accel", "kvm", "-cpu", "host"], "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max"]}
 SLEEP_STATES = {"pc": "PIIX4_PM", "q35": "ICH9-LPC"}
 NIC = {"virtio": "virtio-net-pci", "e1000": "e1000", "rtl8139": "rtl8139"}
 SERIAL_LENGTH = 20  # what virtio-blk can hold
@@ -117,11 +118,11 @@ def command(record: Record, files: dict[str, DiskFile], taps: dict[str, int | No
             vnc: Path, *, incoming: bool = False) -> list[str]:
     """The arguments of QEMU. Descriptors in `taps` and the two others are inherited by it."""
     spec = record.spec
-    accelerator = ["-accel", "kvm", "-cpu", "host"] if record.virt == "kvm" else ["-accel", "tcg,thread=multi", "-cpu", "max"]
     words = [
-        "-name", spec.id, "-uuid", spec.id, "-machine", MACHINE[spec.machine], *accelerator,
+        "-name", spec.id, "-uuid", spec.id, "-machine", MACHINE[spec.machine], *ACCELERATOR[record.virt],
         "-smp", str(spec.vcpus), "-m", f"{spec.memory_mib}M", "-no-hpet", "-rtc", "base=utc",
-        "-global", f"{SLEEP_STATES[spec.machine]}.disable_s3=1", "-global", f"{SLEEP_STATES[spec.machine]}.disable_s4=1",
+        "-global", f"{SLEEP_STATES[spec.machine]}.disable_s3=1",
+        "-global", f"{SLEEP_STATES[spec.machine]}.disable_s4=1",
         "-smbios", "type=1,manufacturer=OpenStack Foundation,product=OpenStack Nova,"  # what cloud-init looks for
                    f"serial={spec.id},uuid={spec.id},family=Virtual Machine",
         "-boot", "menu=off,strict=on", "-S", "-action", "shutdown=pause", "-msg", "timestamp=on",
@@ -132,7 +133,8 @@ def command(record: Record, files: dict[str, DiskFile], taps: dict[str, int | No
     ]
     devices: list[Device] = [{"driver": "isa-serial", "chardev": "serial0"}]
     if spec.machine == "q35":
-        devices += [{"driver": "pcie-root-port", "id": f"port{slot}", "bus": "pcie.0", "addr": hex(slot), "chassis": slot}
+        devices += [{"driver": "pcie-root-port", "id": f"port{slot}", "bus": "pcie.0", "addr": hex(slot),
+                     "chassis": slot}
                     for slot in range(FIRST_SLOT, LAST_SLOT["q35"] + 1)]
     devices.append({"driver": "virtio-rng-pci", "rng": "rng0", **address(record, RNG)})
     if spec.vnc:

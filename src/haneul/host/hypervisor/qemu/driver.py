@@ -43,7 +43,8 @@ log = logging.getLogger(__name__)
 class QemuHypervisor(Hypervisor):
     """`fabric` says whether ports have taps: with the fake one, cards hang in the air."""
 
-    def __init__(self, name: str, folder: Path, disks: FileDisks, *, cloud_id: str, fabric: str, tunnel_ip: str) -> None:
+    def __init__(self, name: str, folder: Path, disks: FileDisks, *, cloud_id: str, fabric: str,
+                 tunnel_ip: str) -> None:
         self._name = name
         self._folder = folder / "servers"
         self._disks = disks
@@ -65,8 +66,9 @@ class QemuHypervisor(Hypervisor):
     # ------------------------------------------------------------ which servers
 
     def _adopt(self) -> None:
-        strays = find_by_argument(f"unix:{str(self._folder).replace(',', ',,')}/") if any(self._folder.iterdir()) else {}
-        for path in sorted(self._folder.iterdir()):
+        folders = sorted(self._folder.iterdir())
+        strays = find_by_argument(f"unix:{str(self._folder).replace(',', ',,')}/") if folders else {}
+        for path in folders:
             machine = self._machine(path.name)
             if machine.record is None:
                 shutil.rmtree(path)
@@ -122,7 +124,8 @@ class QemuHypervisor(Hypervisor):
     # ------------------------------------------------------------ questions
 
     def facts(self) -> HostFacts:
-        return probe.facts(self._name, self._found.result(), self._folder, self._fabric, self._tunnel_ip, self._problems)
+        return probe.facts(self._name, self._found.result(), self._folder, self._fabric, self._tunnel_ip,
+                           self._problems)
 
     def servers(self) -> list[ServerState]:
         """Without locks: a server in the middle of something must not hold up the heartbeat."""
@@ -319,7 +322,7 @@ class QemuHypervisor(Hypervisor):
 def _path_problems(folder: Path) -> list[str]:
     problems: list[str] = []
     if qemu_account().name != QEMU_USER:
-        problems.append(f"There is no user {QEMU_USER}: QEMU runs as {qemu_account().name}, which other programs use too.")
+        problems.append(f"There is no user {QEMU_USER}: QEMU runs as {qemu_account().name}, as other programs do.")
     for parent in folder.parents:
         if not parent.stat().st_mode & stat.S_IXOTH:
             problems.append(f"QEMU's user cannot pass through {parent}: servers will not start (chmod o+x).")

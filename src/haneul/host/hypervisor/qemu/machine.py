@@ -169,7 +169,7 @@ class Machine:
             log.warning("server %s: QEMU (process %d) does not answer: %s", record.spec.id, record.pid, error)
 
     def tidy(self) -> None:
-        """What an agent that was killed left open in QEMU: copies of disks, cards half unplugged, a resume half done."""
+        """What a killed agent left open in QEMU: copies of disks, cards half unplugged, a resume half done."""
         assert self.monitor is not None and self.record is not None
         drop_copies(self.monitor)
         devices = self.monitor.devices()
@@ -187,8 +187,9 @@ class Machine:
     # ------------------------------------------------------------ ending
 
     def see_shutdown(self) -> None:
-        """A guest that turned itself off leaves QEMU waiting (`-action shutdown=pause`): written down first, then ended."""
-        if self.alive() and self.record and not self.record.ended and self.monitor and self.monitor.status == "shutdown":
+        """A guest that turned itself off leaves QEMU waiting (`-action shutdown=pause`): written down, then ended."""
+        monitor = self.monitor
+        if monitor and monitor.status == "shutdown" and self.alive() and self.record and not self.record.ended:
             self.end("off")
 
     def end(self, power: Power, reason: str = "") -> None:

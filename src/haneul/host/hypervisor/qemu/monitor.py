@@ -1,4 +1,4 @@
-"""QEMU's control socket, spoken from ordinary threads: one private asyncio thread carries the connections of all servers."""
+"""QEMU's control socket, spoken from ordinary threads: one private asyncio thread has the connections of all servers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Monitor:
     STATUS = {"STOP": "paused", "RESUME": "running", "SHUTDOWN": "shutdown"}
 
     def __init__(self, path: str, on_event: Callable[[str, dict[str, Any]], None], seconds: float) -> None:
-        """Connects. `on_event` is called on the private thread and must not block; the connection's end is the event GONE."""
+        """Connects. `on_event` runs on the private thread and must not block; the connection's end is the event GONE."""
         self._client = QMPClient()
         self._client.logger.disabled = True  # every lost connection would be an error there; here it is an event
         self._on_event = on_event
@@ -80,7 +80,7 @@ class Monitor:
         self._on_event("GONE", {})
 
     def execute(self, command: str, arguments: dict[str, Any] | None = None, *, seconds: float = ANSWER_SECONDS) -> Any:
-        return _wait(self._client.execute(command, arguments), seconds)  # type: ignore[arg-type]
+        return _wait(self._client.execute(command, arguments), seconds)
 
     def give(self, fd: int, name: str) -> None:
         """A copy of the descriptor is QEMU's under this name afterwards."""

@@ -20,6 +20,7 @@ PROBE_SECONDS = 2.0  # under KVM the probe guest needs a tenth of a second; wher
 EXIT_PORT, EXIT_BYTE = 0xF4, 0x10
 PASSED = EXIT_BYTE << 1 | 1  # QEMU's exit status for that byte
 LOOPS = 50_000_000
+NO_FEATURES = ("kvm", "hv-", "x-", "l3-", "full-", "host-", "legacy-")  # properties that are no CPUID flags
 SLOW = "servers run under emulation (TCG), which is slow."
 
 
@@ -95,7 +96,8 @@ def _ask(virt: str) -> tuple[int, list[str]]:
              {"execute": "query-cpu-model-expansion", "arguments": {"type": "full", "model": {"name": model}}},
              {"execute": "quit"})
     done = subprocess.run(
-        confined(["-machine", "pc", "-accel", virt, "-cpu", model, "-display", "none", "-m", "16M", "-S", "-qmp", "stdio"]),
+        confined(["-machine", "pc", "-accel", virt, "-cpu", model, "-display", "none", "-m", "16M", "-S",
+                  "-qmp", "stdio"]),
         input=b"\n".join(map(msgspec.json.encode, words)), capture_output=True, timeout=20, env={"PATH": PATH})
     version, features = 0, []
     for line in done.stdout.splitlines():
@@ -105,7 +107,7 @@ def _ask(virt: str) -> tuple[int, list[str]]:
             version = number["major"] * 1_000_000 + number["minor"] * 1_000 + number["micro"]
         elif isinstance(said.get("return"), dict) and "model" in said["return"]:
             features = sorted(name for name, on in said["return"]["model"]["props"].items()
-                              if on is True and not name.startswith(("kvm", "hv-", "x-", "l3-", "full-", "host-", "legacy-")))
+                              if on is True and not name.startswith(NO_FEATURES))
     return version, features
 
 
@@ -141,7 +143,8 @@ def facts(name: str, found: Findings, folder: Path, fabric: Literal["linux", "fa
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     disk = os.statvfs(folder)
     return HostFacts(
-        name=name, hypervisor="qemu", virt=found.virt, hypervisor_version=found.version, architecture=os.uname().machine,
+        name=name, hypervisor="qemu", virt=found.virt, hypervisor_version=found.version,
+        architecture=os.uname().machine,
         cpu_model=model, cpu_features=found.features, cpus=len(os.sched_getaffinity(0)), memory_mib=memory >> 20,
         disk_gib=disk.f_blocks * disk.f_frsize >> 30, fabric=fabric, tunnel_ip=tunnel_ip, uptime=_uptime(),
         problems=[*found.problems, *problems])

@@ -19,7 +19,7 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def confined(arguments: list[str]) -> list[str]:
-    """QEMU with nothing but its descriptors: empty network, IPC and UTS namespaces, own user, no capabilities, seccomp."""
+    """QEMU in network, IPC and UTS namespaces with nothing in them, as its own user, without capabilities, under seccomp."""
     account = qemu_account()
     kvm = _kvm_group()
     groups = [f"--groups={kvm}"] if kvm is not None else ["--clear-groups"]
