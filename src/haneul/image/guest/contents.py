@@ -15,8 +15,8 @@ HERE = Path(__file__).parent
 # Programs taken from packages, with the directory they get in the guest. Everything else is a busybox applet.
 PROGRAMS = {
     "usr/bin": (
-        "dropbear", "dropbearkey", "dbclient", "sudo", "lsblk", "blkid", "wipefs", "resizepart", "mkfs", "mke2fs",
-        "resize2fs", "e2fsck", "tune2fs",
+        "dropbear", "dropbearkey", "dbclient", "sudo", "lsblk", "blkid", "resizepart", "mkfs", "mke2fs", "resize2fs",
+        "ping",
     ),
 }
 NETCATS = {"nc.openbsd": "netcat-openbsd", "nc.traditional": "netcat-traditional"}
@@ -26,7 +26,7 @@ LINKS = {
     "/bin": "usr/bin", "/sbin": "usr/bin", "/lib": "usr/lib", "/lib64": "usr/lib", "/usr/sbin": "bin",
     "/usr/lib64": "lib", "/var/run": "/run", "/etc/mtab": "/proc/self/mounts",
     **{f"/usr/bin/mkfs.{kind}": "mke2fs" for kind in ("ext2", "ext3", "ext4")},
-    "/usr/bin/mkfs.vfat": "mkdosfs", "/usr/bin/mkfs.fat": "mkdosfs",
+    "/usr/bin/ping6": "ping", "/usr/bin/ssh": "dbclient", "/usr/bin/mkfs.vfat": "mkdosfs", "/usr/bin/mkfs.fat": "mkdosfs",
 }
 # Applets whose place a package's program or a script takes, or that make no sense in a guest.
 NOT_BUSYBOX = {"busybox", "dpkg", "dpkg-deb", "rpm", "rpm2cpio", "linuxrc"}

@@ -18,6 +18,7 @@ WANTED = (
     "e2fsprogs",
     "sudo",
     "libpam-modules",
+    "iputils-ping",
     "netcat-openbsd",
     "netcat-traditional",
 )
