@@ -46,18 +46,18 @@ def build(config: Config, paths: Paths) -> tuple[Cloud, Application]:
     cloud.reconcilers = Reconcilers(cloud)
     cloud.put(Agents(cloud))
     cloud.put(Listeners())
+    cloud.services = [service for room in ROOMS for service in room.services]
     for room in ROOMS:
         if room.prepare is not None:
             room.prepare(cloud)
     from haneul.identity import authenticate
     from haneul.kernel.wire import discovery
-    services = [service for room in ROOMS for service in room.services]
-    plain: dict[str, Any] = discovery.pages(services)
+    plain: dict[str, Any] = discovery.pages(cloud.services)
     sockets: dict[str, Any] = {}
     for room in ROOMS:
         plain.update(room.plain)
         sockets.update(room.sockets)
-    return cloud, Application(cloud, services, authenticate, plain=plain, sockets=sockets)
+    return cloud, Application(cloud, cloud.services, authenticate, plain=plain, sockets=sockets)
 
 
 class ControlServer(uvicorn.Server):

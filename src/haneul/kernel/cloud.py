@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from haneul.kernel.policy import Policy
     from haneul.kernel.reconcilers import Reconcilers
     from haneul.kernel.tasks import Runner
+    from haneul.kernel.wire.routes import Service
 
 T = TypeVar("T")
 
@@ -22,6 +23,7 @@ class Cloud:
     policy: Policy
     runner: Runner
     reconcilers: Reconcilers
+    services: list[Service]  # all that this process serves
 
     def __init__(self, config: Config, paths: Paths) -> None:
         self.config = config

@@ -25,6 +25,7 @@ class Context(Struct, kw_only=True):
     expires_at: float = 0.0
     application_credential_id: str | None = None
     restricted: bool = False  # an application credential that may not mint others
+    access_rules: tuple[tuple[str, str, str], ...] | None = None  # (service, method, path) of a credential limited to these
     token: str | None = None
     request_id: str = ""
 

@@ -111,6 +111,8 @@ def _generic(kind: str, match: str) -> Check:
         if name not in target:
             return False
         theirs = target[name]
+        if literal == "None":
+            return theirs is None
         return mine is not None and theirs is not None and str(mine) == str(theirs)
 
     return evaluate
