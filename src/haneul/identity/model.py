@@ -1,0 +1,242 @@
+"""The tables of identity. A domain is a project row with `is_domain`, as in Keystone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Boolean, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint, event, text, update
+from sqlalchemy.orm import Mapped, mapped_column, object_session
+
+from haneul.kernel.database import Base, Transaction
+
+Id = String(64)
+Name = String(255)
+
+
+class State(Base):
+    """One row: `revision` counts the changes that tokens depend on, `url` is the address the catalog was written for."""
+
+    __tablename__ = "identity_state"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    revision: Mapped[int] = mapped_column(Integer, default=1)
+    url: Mapped[str] = mapped_column(Text, default="")
+
+
+def bump(tx: Transaction) -> None:
+    """Makes every cached token be looked at again, in all control processes, once this transaction is committed.
+
+    Changes of mapped `Watched` objects do it by themselves; statements (update, delete) must call it.
+    """
+    if not tx.info.get("identity_bumped"):
+        tx.info["identity_bumped"] = True
+        tx.execute(update(State).values(revision=State.revision + 1))
+
+
+class Watched:
+    """Tables that the answer to "who is this and what may they" depends on."""
+
+
+def _changed(mapper: Any, connection: Any, thing: Any) -> None:
+    session = object_session(thing)
+    assert session is not None
+    if not session.info.get("identity_bumped"):
+        session.info["identity_bumped"] = True
+        connection.execute(update(State).values(revision=State.revision + 1))
+
+
+for _moment in ("after_insert", "after_update", "after_delete"):
+    event.listen(Watched, _moment, _changed, propagate=True)
+
+
+class Project(Watched, Base):
+    """Domains have neither domain nor parent; the parent of a project at the top is its domain."""
+
+    __tablename__ = "identity_projects"
+    __table_args__ = (
+        UniqueConstraint("domain_id", "name"),
+        Index("uq_identity_domains_name", "name", unique=True, sqlite_where=text("is_domain"), postgresql_where=text("is_domain")),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(Name)
+    domain_id: Mapped[str | None] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"))
+    parent_id: Mapped[str | None] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"), index=True)
+    is_domain: Mapped[bool] = mapped_column(Boolean, default=False)
+    enabled: Mapped[bool] = mapped_column(Boolean, default=True)
+    description: Mapped[str] = mapped_column(Text, default="")
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class ProjectTag(Base):
+    __tablename__ = "identity_project_tags"
+
+    project_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(Name, primary_key=True)
+
+
+class User(Watched, Base):
+    __tablename__ = "identity_users"
+    __table_args__ = (UniqueConstraint("domain_id", "name"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(Name)
+    domain_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"))
+    enabled: Mapped[bool] = mapped_column(Boolean, default=True)
+    default_project_id: Mapped[str | None] = mapped_column(Id)
+    password_expires_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Password(Base):
+    """The newest of a user is in force; older ones are kept to refuse their reuse."""
+
+    __tablename__ = "identity_passwords"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    user_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_users.id", ondelete="CASCADE"), index=True)
+    hash: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime]
+
+
+class Failure(Base):
+    """Failed log-ins of a user since the last good one. Not watched: a wrong password must not empty caches."""
+
+    __tablename__ = "identity_failures"
+
+    user_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_users.id", ondelete="CASCADE"), primary_key=True)
+    count: Mapped[int] = mapped_column(Integer, default=0)
+    last_at: Mapped[datetime]
+
+
+class Group(Watched, Base):
+    __tablename__ = "identity_groups"
+    __table_args__ = (UniqueConstraint("domain_id", "name"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(Name)
+    domain_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"))
+    description: Mapped[str] = mapped_column(Text, default="")
+    extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Membership(Watched, Base):
+    __tablename__ = "identity_memberships"
+
+    user_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_users.id", ondelete="CASCADE"), primary_key=True)
+    group_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_groups.id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
+class Role(Watched, Base):
+    __tablename__ = "identity_roles"
+    __table_args__ = (
+        UniqueConstraint("domain_id", "name"),
+        Index("uq_identity_global_roles_name", "name", unique=True, sqlite_where=text("domain_id IS NULL"),
+              postgresql_where=text("domain_id IS NULL")),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(Name)
+    domain_id: Mapped[str | None] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"))
+    description: Mapped[str | None] = mapped_column(Text)
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class ImpliedRole(Watched, Base):
+    __tablename__ = "identity_implied_roles"
+
+    prior_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True)
+    implied_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True)
+
+
+class Assignment(Watched, Base):
+    """`actor` is a user or a group; `target` a project, a domain or "system". Removed with either by their rules."""
+
+    __tablename__ = "identity_assignments"
+    __table_args__ = (Index("ix_identity_assignments_target", "target_id"),)
+
+    actor_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    actor_type: Mapped[str] = mapped_column(String(8))  # user, group
+    target_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    target_type: Mapped[str] = mapped_column(String(8))  # project, domain, system
+    role_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_roles.id", ondelete="CASCADE"), primary_key=True)
+    inherited: Mapped[bool] = mapped_column(Boolean, primary_key=True, default=False)
+
+
+class Region(Watched, Base):
+    __tablename__ = "identity_regions"
+
+    id: Mapped[str] = mapped_column(Name, primary_key=True)
+    parent_region_id: Mapped[str | None] = mapped_column(Name, ForeignKey("identity_regions.id"))
+    description: Mapped[str] = mapped_column(Text, default="")
+    extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class CatalogService(Watched, Base):
+    __tablename__ = "identity_services"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    type: Mapped[str] = mapped_column(Name)
+    name: Mapped[str | None] = mapped_column(Name)
+    description: Mapped[str | None] = mapped_column(Text)
+    enabled: Mapped[bool] = mapped_column(Boolean, default=True)
+    extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Endpoint(Watched, Base):
+    __tablename__ = "identity_endpoints"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    service_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_services.id", ondelete="CASCADE"), index=True)
+    region_id: Mapped[str | None] = mapped_column(Name, ForeignKey("identity_regions.id"))
+    interface: Mapped[str] = mapped_column(String(8))  # public, internal, admin
+    url: Mapped[str] = mapped_column(Text)
+    enabled: Mapped[bool] = mapped_column(Boolean, default=True)
+    extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class ApplicationCredential(Watched, Base):
+    """A secret of one user for one project, with no more than `role_ids` of theirs."""
+
+    __tablename__ = "identity_application_credentials"
+    __table_args__ = (UniqueConstraint("user_id", "name"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(Name)
+    description: Mapped[str | None] = mapped_column(Text)
+    user_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_users.id", ondelete="CASCADE"))
+    project_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"), index=True)
+    secret_hash: Mapped[str] = mapped_column(String(255))
+    expires_at: Mapped[datetime | None]
+    unrestricted: Mapped[bool] = mapped_column(Boolean, default=False)
+    system: Mapped[str | None] = mapped_column(String(8))
+    role_ids: Mapped[list[str]] = mapped_column(default=list)
+    access_rule_ids: Mapped[list[str]] = mapped_column(default=list)
+    limited: Mapped[bool] = mapped_column(Boolean, default=False)  # has access rules: an empty list then allows nothing
+
+
+class AccessRule(Watched, Base):
+    __tablename__ = "identity_access_rules"
+    __table_args__ = (UniqueConstraint("user_id", "service", "path", "method"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_users.id", ondelete="CASCADE"))
+    service: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str] = mapped_column(String(128))
+    method: Mapped[str] = mapped_column(String(16))
+
+
+class Revocation(Watched, Base):
+    """Tokens that name any of these ids and were issued no later than `issued_before` are void. Rows end at `until`."""
+
+    __tablename__ = "identity_revocations"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    subject: Mapped[str] = mapped_column(Id, index=True)  # an audit id, or the id of a user, project, domain, credential
+    issued_before: Mapped[float] = mapped_column(Float)
+    until: Mapped[float] = mapped_column(Float, index=True)
