@@ -54,7 +54,7 @@ def run(suite: str, database: str, select: str) -> None:
     chosen = list(MARKS) if suite == "all" else [suite]
     if "fast" in chosen and not select:
         parts.run("ruff", str(programs / "ruff"), "check", "src", "tests")
-        parts.run("imports run downwards", str(programs / "lint-imports"), "--no-cache")
+        parts.run("imports run downwards", str(programs / "lint-imports"), "--no-cache", "--no-logo")
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(postgresql()) if "postgresql" in databases and chosen != ["real"] else ""
         for name in chosen:
