@@ -95,6 +95,7 @@ class LinuxFabric(Fabric):
             self._zones.clear()
             self._certain.clear()
             self._dnsmasq.clear()
+            self.has_base = False
 
     # ------------------------------------------------------------ what is there
 

@@ -34,6 +34,7 @@ class Shelf(Generic[T]):
     def put(self, item: T) -> None:
         if self.items.get(item.id) == item:
             return
+        self._directory.mkdir(parents=True, exist_ok=True)  # a purge takes it away
         path = self._directory / f"{item.id}.json"
         fresh = path.with_suffix(".new")
         fresh.write_bytes(msgspec.json.encode(item))

@@ -125,8 +125,8 @@ def _gateway_rules(router: RouterSpec, gateway: RouterInterface, rules: dict[str
         rules["post"].append(f'meta nfproto ipv4 iifname != "{out}" oifname "{out}" snat ip to {own[0]}')
         rules["post"].append(f'meta nfproto ipv4 iifname != "{out}" ct status dnat snat ip to {own[0]}')
         # With address translation nothing outside can have opened a session to an inner address by itself.
-        rules["through"].append(f'meta nfproto ipv4 iifname "{out}" oifname != "{out}" ct state new '
-                                "ct status != dnat drop")
+        inwards = f'meta nfproto ipv4 iifname "{out}" oifname != "{out}" ct state new'
+        rules["through"] += [f"{inwards} ct status dnat accept", f"{inwards} drop"]
 
 
 def _pair(floating: FloatingIP) -> tuple[str, str]:
