@@ -47,6 +47,7 @@ class Tasks(Section):
     runners: Positive = 12  # threads
     lease_seconds: Positive = 15
     poll_seconds: float = 1.0
+    keep_days: Positive = 30  # how long an ended task, and with it a server's actions, can be looked at
 
 
 class Identity(Section):
