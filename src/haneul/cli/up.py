@@ -45,7 +45,6 @@ def start(paths: Paths, config: Config) -> bool:
             return False
     else:
         processes.stop(paths)  # of another version or with other choices, or what outlived its supervisor
-        machine.refuse_taken_port(config.api.bind, config.api.port)
         processes.launch(paths)
     marks = {log: log.stat().st_size if log.exists() else 0 for log in paths.logs.glob("*.log")}
     deadline = time.monotonic() + 60
@@ -103,6 +102,10 @@ def run(directory: Path, detach: bool, port: int | None, demo: bool, hypervisor:
 def prepare(paths: Paths, port: int | None, hypervisor: str | None) -> Config:
     """State directory and choices; the machine is able. Nothing runs yet."""
     state.prepare(paths)
+    before = load(paths.state).api
+    wanted = before.port if port is None else port
+    if wanted != before.port or not processes.recorded(paths, "control"):
+        machine.refuse_taken_port(before.bind, wanted)
     if port is not None:
         state.choose(paths, "api", "port", port)
     if hypervisor is not None:
