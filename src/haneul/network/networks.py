@@ -1,0 +1,130 @@
+"""Networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import delete as delete_from
+from sqlalchemy import or_, select
+
+from haneul.kernel.context import Context
+from haneul.kernel.database import Transaction
+from haneul.network import access, changes, quota, segments
+from haneul.network.errors import ExternalNetworkInUse, InvalidSharedSetting, NetworkInUse, NetworkNotFound
+from haneul.network.model import (FloatingIpRow, NetworkRow, PortRow, RbacRow, RouterRow, SubnetRow)
+
+AUTO_DELETED = ("network:dhcp",)
+EVERYBODY = "*"
+
+
+def get(tx: Transaction, context: Context, id: str) -> NetworkRow:
+    """A network that the caller may see. Raises NetworkNotFound."""
+    row = tx.execute(select(NetworkRow).where(NetworkRow.id == id, access.networks(context))).scalar()
+    if row is None:
+        raise NetworkNotFound(id)
+    return row
+
+
+def available(tx: Transaction, context: Context) -> list[NetworkRow]:
+    """Networks that a server may be put on without naming one: the project's own and shared ones, not external ones of
+    others. In the order of their making."""
+    return list(tx.execute(select(NetworkRow).where(or_(
+        NetworkRow.project_id == context.project_id, NetworkRow.shared,
+        NetworkRow.id.in_(access.shared_with(context, "access_as_shared"))),
+        or_(~NetworkRow.external, NetworkRow.shared)).order_by(NetworkRow.created_at, NetworkRow.id)).scalars())
+
+
+def create(tx: Transaction, context: Context, *, project_id: str, name: str = "", shared: bool = False, external: bool = False,
+           segment: segments.Wanted | None = None, mtu: int | None = None, **values: Any) -> NetworkRow:
+    quota.check(tx, project_id, network=1)
+    segment = segments.allocate(tx, segment or segments.Wanted(), external=external)
+    row = NetworkRow(project_id=project_id, name=name, type=segment.type, physical_network=segment.physical_network,
+                     segmentation_id=segment.segmentation_id, mtu=segments.mtu(tx, segment.type, mtu), **values)
+    tx.add(row)
+    tx.flush()
+    if shared:
+        share(tx, row, True)
+    if external:
+        expose(tx, row, True)
+    return row
+
+
+def update(tx: Transaction, row: NetworkRow, values: dict[str, Any]) -> NetworkRow:
+    """`values` by column, and shared and external."""
+    if "shared" in values and values["shared"] != row.shared:
+        share(tx, row, values["shared"])
+    if "external" in values and values["external"] != row.external:
+        expose(tx, row, values["external"])
+    if values.get("mtu") is not None:
+        values["mtu"] = segments.mtu(tx, row.type, values["mtu"])
+    for key, value in values.items():
+        if key not in ("shared", "external"):
+            setattr(row, key, value)
+    row.touch()
+    tx.flush()
+    changes.of_networks(tx, [row.id])
+    return row
+
+
+def delete(tx: Transaction, row: NetworkRow) -> None:
+    """With its subnets. DHCP ports go by themselves, any other port is in the way."""
+    busy = tx.execute(select(PortRow.id).where(PortRow.network_id == row.id, PortRow.device_owner.not_in(AUTO_DELETED))
+                      .limit(1)).first()
+    if busy:
+        raise NetworkInUse(row.id)
+    for port in tx.execute(select(PortRow).where(PortRow.network_id == row.id)).scalars():
+        tx.delete(port)
+    tx.flush()
+    tx.execute(delete_from(SubnetRow).where(SubnetRow.network_id == row.id))
+    tx.execute(delete_from(RbacRow).where(RbacRow.object_id == row.id))
+    tx.delete(row)
+    tx.flush()
+
+
+# ---------------------------------------------------------------- sharing
+
+
+def share(tx: Transaction, row: NetworkRow, on: bool) -> None:
+    """With everybody: an RBAC policy for "*", as Neutron keeps it."""
+    if not on and row.shared:
+        others = tx.execute(select(PortRow.id).where(PortRow.network_id == row.id, PortRow.project_id.not_in(
+            [row.project_id, ""])).limit(1)).first()
+        if others:
+            raise InvalidSharedSetting(row.name)
+    set_wildcard(tx, row, "access_as_shared", on)
+    row.shared = on
+
+
+def expose(tx: Transaction, row: NetworkRow, on: bool) -> None:
+    """As external: routers may have their gateway on it."""
+    if not on and row.external:
+        used = tx.execute(select(RouterRow.id).where(RouterRow.gateway_network_id == row.id).limit(1)).first() or tx.execute(
+            select(FloatingIpRow.id).where(FloatingIpRow.floating_network_id == row.id).limit(1)).first()
+        if used:
+            raise ExternalNetworkInUse(row.id)
+    set_wildcard(tx, row, "access_as_external", on)
+    row.external = on
+
+
+def set_wildcard(tx: Transaction, row: NetworkRow, action: str, on: bool) -> None:
+    found = tx.execute(select(RbacRow).where(RbacRow.object_id == row.id, RbacRow.action == action,
+                                             RbacRow.target_project == EVERYBODY)).scalar()
+    if on and found is None:
+        tx.add(RbacRow(project_id=row.project_id, object_type="network", object_id=row.id, action=action,
+                       target_project=EVERYBODY))
+    elif not on and found is not None:
+        tx.delete(found)
+    tx.flush()
+
+
+# ---------------------------------------------------------------- figures
+
+
+def subnet_ids(tx: Transaction, network_ids: list[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {id: [] for id in network_ids}
+    for network, subnet in tx.execute(select(SubnetRow.network_id, SubnetRow.id).where(
+            SubnetRow.network_id.in_(network_ids)).order_by(SubnetRow.created_at, SubnetRow.id)):
+        found[network].append(subnet)
+    return found
+
+
