@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from haneul.image.guest import modules
+from haneul.image.guest import modules, packages
 from haneul.image.guest.packages import Package
 from haneul.image.guest.programs import BuildError, run
 from haneul.image.guest.tree import Tree
@@ -26,7 +26,8 @@ LINKS = {
     "/bin": "usr/bin", "/sbin": "usr/bin", "/lib": "usr/lib", "/lib64": "usr/lib", "/usr/sbin": "bin",
     "/usr/lib64": "lib", "/var/run": "/run", "/etc/mtab": "/proc/self/mounts",
     **{f"/usr/bin/mkfs.{kind}": "mke2fs" for kind in ("ext2", "ext3", "ext4")},
-    "/usr/bin/ping6": "ping", "/usr/bin/ssh": "dbclient", "/usr/bin/mkfs.vfat": "mkdosfs", "/usr/bin/mkfs.fat": "mkdosfs",
+    "/usr/bin/ping6": "ping", "/usr/bin/ssh": "dbclient", "/usr/bin/mkfs.fat": "mkfs.vfat",
+    "/usr/bin/sh": "/usr/libexec/busybox-sh/busybox", "/usr/bin/ash": "/usr/libexec/busybox-sh/busybox",
 }
 # Applets whose place a package's program or a script takes, or that make no sense in a guest.
 NOT_BUSYBOX = {"busybox", "dpkg", "dpkg-deb", "rpm", "rpm2cpio", "linuxrc"}
@@ -101,7 +102,7 @@ def real_path(unpacked: Path, path: Path) -> Path:
     return path
 
 
-def root(unpacked: Path, module_source: Path, packages: Mapping[str, Package]) -> Tree:
+def root(unpacked: Path, module_source: Path, chosen: Mapping[str, Package]) -> Tree:
     tree = Tree()
     _skeleton(tree)
     busybox = find_program(unpacked, "busybox")
@@ -119,7 +120,7 @@ def root(unpacked: Path, module_source: Path, packages: Mapping[str, Package]) -
         assert content is not None
         tree.file(path, content, mode)
     tree.file("/etc/mke2fs.conf", (unpacked / "etc/mke2fs.conf").read_bytes())
-    tree.file("/etc/haneul-image.json", manifest(packages))
+    tree.file("/etc/haneul-image.json", manifest(chosen))
     return tree
 
 
@@ -145,6 +146,11 @@ def _programs(tree: Tree, unpacked: Path) -> None:
         path = find_program(unpacked, name)
         tree.file(f"/usr/libexec/{directory}/nc", path.read_bytes(), 0o755)
         binaries.append(path)
+    # The static busybox's shell runs its own applets whatever the PATH says, so it would never find our ping and nc.
+    # The dynamic one's does not, and is the shell people get; the boot scripts keep the other for its speed.
+    shell = find_program(unpacked / packages.APART["busybox"], "busybox")
+    tree.file("/usr/libexec/busybox-sh/busybox", shell.read_bytes(), 0o755)
+    binaries.append(shell)
     for pattern in PLUGINS:
         found = sorted(path for base in ("", "usr") for path in (unpacked / base).glob(pattern))
         if not found:
@@ -160,6 +166,6 @@ def _programs(tree: Tree, unpacked: Path) -> None:
             tree.file(f"/usr/lib/{name}" if name.startswith("ld-") else f"{directory}/{name}", path.read_bytes(), mode)
 
 
-def manifest(packages: Mapping[str, Package]) -> bytes:
-    versions = {name: packages[name].version for name in sorted(packages)}
+def manifest(chosen: Mapping[str, Package]) -> bytes:
+    versions = {name: chosen[name].version for name in sorted(chosen)}
     return msgspec.json.format(msgspec.json.encode({"packages": versions}), indent=2) + b"\n"

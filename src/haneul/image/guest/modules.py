@@ -18,7 +18,7 @@ BOOT = ("virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "ata_piix", "ata_ge
 # Loaded once the root file system is there, or on demand.
 LATER = (
     "virtio_net", "virtio_rng", "virtio_balloon", "virtio_console", "sr_mod", "isofs", "vfat", "nls_cp437",
-    "nls_ascii", "nls_utf8", "nls_iso8859_1", "button", "evdev", "8021q", "dummy",
+    "nls_ascii", "nls_utf8", "nls_iso8859_1", "button", "evdev", "8021q", "dummy", "loop",
 )
 
 

@@ -12,6 +12,7 @@ from haneul.image.guest.programs import BuildError, run
 
 KERNEL = "linux-image-cloud-amd64"
 WANTED = (
+    "busybox",
     "busybox-static",
     "dropbear-bin",
     "util-linux",
@@ -22,6 +23,8 @@ WANTED = (
     "netcat-openbsd",
     "netcat-traditional",
 )
+# Both bring /bin/busybox: this one is unpacked into a directory of its own.
+APART = {"busybox": "apart"}
 
 
 class Package(msgspec.Struct, frozen=True):
@@ -103,5 +106,5 @@ def fetch(cache: Path, unpacked: Path, progress: Callable[[str], None]) -> dict[
     progress(f"{len(packages)} Debian packages in {cache}")
     download(packages.values(), cache)
     for name in sorted(packages):
-        unpack(packages[name], cache, unpacked)
+        unpack(packages[name], cache, unpacked / APART.get(name, ""))
     return packages
