@@ -12,7 +12,7 @@ from sqlalchemy import Select, and_, false, select
 from haneul.compute import states
 from haneul.compute.model import ServerRow, ServerTagRow
 from haneul.compute.problems import MarkerNotFound
-from haneul.kernel import ids
+
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest
@@ -156,7 +156,3 @@ def by_status(filters: Filters, wanted: list[str]) -> bool:
     if "default" not in task_states:
         filters["task_states"] = task_states
     return True
-
-
-def is_uuid(text: str) -> bool:
-    return ids.is_uuid(text)

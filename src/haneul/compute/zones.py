@@ -1,32 +1,29 @@
-"""Availability zones: a host's is named by an aggregate that holds it, else `nova`."""
+"""Availability zones: a host's stands in its row, put there by an aggregate that names one; else it is `nova`."""
 
 from __future__ import annotations
 
 from sqlalchemy import select
 
-from haneul.compute.model import AggregateRow
 from haneul.fleet.model import HostRow
 from haneul.kernel.database import Transaction
+from haneul.placement.scheduler import DEFAULT_ZONE
 
-DEFAULT = "nova"
-
-
-def of_hosts(tx: Transaction) -> dict[str, str]:
-    """Zones by host, for hosts that are in a named one."""
-    found: dict[str, str] = {}
-    for hosts, meta in tx.execute(select(AggregateRow.hosts, AggregateRow.meta).order_by(AggregateRow.id)):
-        zone = meta.get("availability_zone")
-        if zone:
-            for host in hosts:
-                found[host] = zone
-    return found
+DEFAULT = DEFAULT_ZONE
 
 
 def of_host(tx: Transaction, host: str) -> str:
-    return of_hosts(tx).get(host, DEFAULT)
+    return tx.execute(select(HostRow.availability_zone).where(HostRow.name == host)).scalar() or DEFAULT
 
 
-def hosts_in(tx: Transaction, zone: str) -> list[str]:
-    """The enrolled hosts of a zone."""
-    zones = of_hosts(tx)
-    return [name for name in tx.execute(select(HostRow.name)).scalars() if zones.get(name, DEFAULT) == zone]
+def by_zone(tx: Transaction) -> dict[str, list[HostRow]]:
+    """Enrolled hosts by zone."""
+    found: dict[str, list[HostRow]] = {}
+    for row in tx.execute(select(HostRow).order_by(HostRow.name)).scalars():
+        found.setdefault(row.availability_zone or DEFAULT, []).append(row)
+    return found
+
+
+def exists(tx: Transaction, zone: str) -> bool:
+    column = HostRow.availability_zone
+    wanted = column == zone if zone != DEFAULT else column.is_(None) | (column == zone)
+    return tx.execute(select(HostRow.name).where(wanted).limit(1)).first() is not None

@@ -1,0 +1,39 @@
+"""Images on hosts: sent once, whoever needs them at the same moment waits for the one that sends."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from typing import Any
+
+from haneul.compute.model import ServerRow
+from haneul.fleet.agents import Agent
+from haneul.image import store
+from haneul.kernel.cloud import Cloud
+from haneul.kernel.tasks import Again
+
+_sending: dict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
+
+
+def ensure(cloud: Cloud, agent: Agent, image: dict[str, Any]) -> bool:
+    """The image is in the host's cache; whether it had to be sent. `image` is a server's `system["image"]`."""
+    if agent.disks.has_image(image["id"]):
+        return False
+    lock = _sending[agent.host, image["id"]]
+    if not lock.acquire(blocking=False):
+        raise Again(f"image {image['id']} on its way to host {agent.host}", 0.1)
+    try:
+        if not agent.disks.has_image(image["id"]):
+            agent.send_image(image["id"], image["format"], image["sha512"], store.read(cloud, image["id"]))
+    finally:
+        lock.release()
+    return True
+
+
+def make_disks(cloud: Cloud, agent: Agent, row: ServerRow, image: dict[str, Any]) -> None:
+    """Root on the image, and what else the flavor has. Those that exist stay as they are."""
+    agent.disks.create(row.id, "root", "qcow2", row.flavor["disk"] << 30, image_id=image["id"], image_format=image["format"])
+    if row.flavor["ephemeral"]:
+        agent.disks.create(row.id, "ephemeral0", "qcow2", row.flavor["ephemeral"] << 30)
+    if row.flavor["swap"]:
+        agent.disks.create(row.id, "swap", "qcow2", row.flavor["swap"] << 20)

@@ -1,0 +1,195 @@
+"""What the tasks of servers share: reading the row, the guest as the host must build it, and how a failure ends."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from haneul.compute import servers, states
+from haneul.compute.model import ServerRow
+from haneul.fleet.agents import Agent, Agents
+from haneul.host.contract import DiskSpec, HostError, NicSpec, NotThere, NoRoom, ServerSpec, ServerState
+from haneul.kernel import clock
+from haneul.kernel.cloud import Cloud
+from haneul.kernel.context import Context, system
+from haneul.kernel.database import Transaction
+from haneul.kernel.errors import Problem
+from haneul.kernel.tasks import Again, Cancelled, Fault, Work
+from haneul.network import networks, ports, wiring
+
+MISSING = "The server was deleted."
+
+
+class OnServer(Struct, kw_only=True):
+    """Arguments of a task that needs nothing but its server."""
+
+    server_id: str
+
+
+def plain(function: Callable[[Work[Any]], None]) -> Callable[[Work[Any]], None]:
+    """Decorator of a step: what a host or another room says becomes the fault that the user reads."""
+
+    @functools.wraps(function)
+    def run(work: Work[Any]) -> None:
+        try:
+            function(work)
+        except NoRoom as error:
+            raise Fault(f"The host has no room: {error}", code=507) from error
+        except HostError as error:
+            raise Fault(f"The host could not do it: {error}") from error
+        except Problem as problem:
+            raise Fault(problem.message, code=problem.status) from problem
+
+    return run
+
+
+def load(work: Work[Any]) -> ServerRow:
+    with work.cloud.database.read() as tx:
+        return row_of(tx, work)
+
+
+def row_of(tx: Transaction, work: Work[Any]) -> ServerRow:
+    row = servers.by_id(tx, work.arguments.server_id)
+    if row is None or row.deleted:
+        raise Fault(MISSING, code=404)
+    return row
+
+
+def agent(cloud: Cloud, row: ServerRow) -> Agent:
+    if row.host is None:
+        raise Fault("The server is on no host.")
+    return cloud.get(Agents).of(row.host)
+
+
+def owner(row: ServerRow) -> Context:
+    """The cloud acting for the server's project: ports and images are made as that project's."""
+    found = system()
+    return Context(user_id=row.user_id, project_id=row.project_id, roles=found.roles)
+
+
+def put(row: ServerRow, vm_state: str, power_state: int, *, task_state: str | None = None) -> None:
+    row.vm_state, row.power_state, row.task_state, row.updated_at = vm_state, power_state, task_state, clock.now()
+    if vm_state != states.ERROR:
+        row.fault = None
+
+
+def remember(row: ServerRow, **things: Any) -> None:
+    """Changes keys of the server's `system`; None takes one away."""
+    row.system = {key: value for key, value in {**row.system, **things}.items() if value is not None}
+
+
+# ---------------------------------------------------------------- the guest
+
+
+def disk_bus(row: ServerRow) -> str:
+    wished = row.system["image"]["properties"].get("hw_disk_bus", "virtio")
+    return wished if wished in ("virtio", "scsi", "ide", "usb") else "virtio"
+
+
+def disk_specs(row: ServerRow) -> list[DiskSpec]:
+    """The disks in the guest's order; a rescued server boots from the rescue disk and has its own behind it."""
+    bus: Any = disk_bus(row)
+    rescued = row.system.get("rescue") is not None
+    found = [DiskSpec(name="rescue", format="qcow2", bus=bus, boot_index=0)] if rescued else []
+    found.append(DiskSpec(name="root", format="qcow2", bus=bus, boot_index=1 if rescued else 0))
+    if row.flavor["ephemeral"]:
+        found.append(DiskSpec(name="ephemeral0", format="qcow2", bus=bus))
+    if row.flavor["swap"]:
+        found.append(DiskSpec(name="swap", format="qcow2", bus=bus))
+    if row.config_drive:
+        found.append(DiskSpec(name="config", format="raw", bus="ide", device="cdrom"))
+    return found
+
+
+def nic_model(row: ServerRow) -> Any:
+    wished = row.system["image"]["properties"].get("hw_vif_model", "virtio")
+    return wished if wished in ("virtio", "e1000", "rtl8139") else "virtio"
+
+
+def nic_specs(tx: Transaction, row: ServerRow) -> list[NicSpec]:
+    """The server's cards in their order."""
+    order = {nic.port_id: nic.position for nic in servers.nics(tx, row.id)}
+    found = [port for port in ports.of_device(tx, [row.id])[row.id] if port.id in order]
+    mtus = {network: networks.get(tx, system(), network).mtu for network in {port.network_id for port in found}}
+    return [NicSpec(port_id=port.id, mac=port.mac_address, mtu=mtus[port.network_id], model=nic_model(row))
+            for port in sorted(found, key=lambda port: order[port.id])]
+
+
+def spec(row: ServerRow, nics: list[NicSpec]) -> ServerSpec:
+    machine: Any = "q35" if row.system["image"]["properties"].get("hw_machine_type", "").startswith("q35") else "pc"
+    return ServerSpec(id=row.id, name=row.name, vcpus=row.flavor["vcpus"], memory_mib=row.flavor["ram"],
+                      disks=disk_specs(row), nics=nics, machine=machine)
+
+
+def whole(work: Work[Any]) -> tuple[ServerRow, ServerSpec]:
+    """The row and the guest, in one snapshot."""
+    with work.cloud.database.read() as tx:
+        row = row_of(tx, work)
+        return row, spec(row, nic_specs(tx, row))
+
+
+def wire(work: Work[Any], row: ServerRow, guest: ServerSpec) -> None:
+    """Taps, filters, DHCP and metadata are ready when this returns."""
+    if row.host is not None:
+        wiring.apply(work.cloud, row.host, [nic.port_id for nic in guest.nics])
+
+
+def power_on(work: Work[Any]) -> None:
+    """Wired, made and run, whatever it was before; a suspended one keeps its memory."""
+    row, guest = whole(work)
+    wire(work, row, guest)
+    hypervisor = agent(work.cloud, row).hypervisor
+    hypervisor.create(guest)
+    hypervisor.run(row.id)
+
+
+def state_of(work: Work[Any], row: ServerRow) -> ServerState:
+    """What the host says; a server that it does not know is off."""
+    try:
+        return agent(work.cloud, row).hypervisor.server(row.id)
+    except NotThere:
+        return ServerState(id=row.id, power="off")
+
+
+def press(work: Work[Any]) -> None:
+    """Asks the guest to shut down; the step's result says when."""
+    row = load(work)
+    if state_of(work, row).power == "running":
+        agent(work.cloud, row).hypervisor.press_power_button(row.id)
+    work.result = {"at": clock.seconds()}
+
+
+def until_off(work: Work[Any], pressed: str) -> ServerRow:
+    """Waits for the guest to be off; after compute.shutdown_seconds, or if it cannot hear, its power is cut."""
+    row = load(work)
+    power = state_of(work, row).power
+    waited = clock.seconds() - float((work.results.get(pressed) or {}).get("at", 0.0))
+    if power == "running" and waited < work.cloud.config.compute.shutdown_seconds:
+        raise Again("the guest to shut down", 0.1 if waited < 1 else 0.5)
+    if power != "off":
+        agent(work.cloud, row).hypervisor.kill(row.id)
+    return row
+
+
+# ---------------------------------------------------------------- ends
+
+
+def fail(work: Work[Any], tx: Transaction, fault: Fault) -> None:
+    """The server is in ERROR with a fault that its user can read; one that is being deleted is left to that."""
+    row = servers.by_id(tx, work.arguments.server_id)
+    if row is None or row.deleted or row.task_state == "deleting":
+        return
+    if not isinstance(fault, Cancelled):
+        row.vm_state = states.ERROR
+        row.fault = servers.fault(fault.message, fault.code, fault.details)
+    row.task_state, row.progress, row.updated_at = None, 0, clock.now()
+
+
+def fail_softly(work: Work[Any], tx: Transaction, fault: Fault) -> None:
+    """The server is as it was; only the request failed, and its action says why."""
+    row = servers.by_id(tx, work.arguments.server_id)
+    if row is not None and not row.deleted and row.task_state != "deleting":
+        row.task_state, row.updated_at = None, clock.now()
