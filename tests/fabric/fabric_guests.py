@@ -1,6 +1,6 @@
 """Guests for packet tests: a network namespace with a card of its own, wired to a port's real tap.
 
-The wire is a thread that copies frames between the port's tap, opened exactly as a hypervisor opens it, and a tap inside
+The wire is a thread that copies frames between the port's tap, opened as a hypervisor opens it, and a tap inside
 the guest's namespace; so the guest is a whole Linux, offloads included, and a test can also write any frame it likes.
 """
 

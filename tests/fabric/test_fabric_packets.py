@@ -9,7 +9,7 @@ import time
 import fabric_world as world
 import msgspec
 import pytest
-from fabric_guests import arp, ethernet, guests, icmpv6, ipv4, ipv6, udp
+from fabric_guests import Guest, arp, ethernet, guests, icmpv6, ipv4, ipv6, udp
 
 from haneul.host.contract import AddressPair, FabricState, PortSpec, SecurityGroupSpec
 from haneul.host.fabric.linux import LinuxFabric
@@ -124,8 +124,10 @@ def test_a_guest_is_no_dhcp_server_router_or_neighbour(linux: LinuxFabric, cloud
         a.inject(ethernet(ALL_NODES_MAC, a.mac, 0x86DD, ipv6(local, ALL_NODES, 58, ra)))
         options = bytes([58, 0, 1, 4, 0, 0, 0, 0])  # the same behind a header of destination options
         a.inject(ethernet(ALL_NODES_MAC, a.mac, 0x86DD, ipv6(local, ALL_NODES, 60, options + ra)))
-        first = struct.pack("!BBHI", 60, 0, 1, 77) + options  # and in pieces, ICMPv6 in the second one only
-        second = struct.pack("!BBHI", 60, 0, 8, 77) + ra
+        # And in pieces, ICMPv6 in the second one only (a first one below 1,280 bytes is not even put together).
+        long = bytes([58, 159]) + bytes([1, 254, *bytes(254)]) * 4 + bytes([1, 252, *bytes(252)])
+        first = struct.pack("!BBHI", 60, 0, 1, 77) + long
+        second = struct.pack("!BBHI", 60, 0, len(long), 77) + ra
         for piece in (first, second):
             a.inject(ethernet(ALL_NODES_MAC, a.mac, 0x86DD, ipv6(local, ALL_NODES, 44, piece)))
         target = socket.inet_pton(socket.AF_INET6, "fd00:1::1")
@@ -292,5 +294,22 @@ def test_two_networks_with_the_same_addresses_do_not_meet(linux: LinuxFabric, cl
             peer.close()
         for server in servers:
             server.close()
+
+
+def test_a_session_of_one_network_opens_nothing_in_another(linux: LinuxFabric, cloud_id: str) -> None:
+    blue, red = world.network("blue"), world.network("red", segmentation_id=78)
+    ports = [world.port(5, blue), world.port(6, blue), world.port(5, red), world.port(6, red, groups=("closed",))]
+    linux.apply(FabricState(networks=[blue, red], security_groups=[world.OPEN, world.CLOSED], ports=ports))
+    with guests(cloud_id, ports) as (a, b, c, d):
+        def word(sender: Guest, receiver: Guest, source: str, to: str, ports: tuple[int, int], text: bytes) -> None:
+            packet = ipv4(f"10.1.0.{source}", f"10.1.0.{to}", 17, udp(*ports, text))
+            sender.inject(ethernet(receiver.mac, sender.mac, 0x0800, packet))
+
+        word(a, b, "5", "6", (4000, 5000), b"BLUE-ASKS")
+        assert b.saw(b"BLUE-ASKS")
+        word(b, a, "6", "5", (5000, 4000), b"BLUE-ANSWERS")
+        assert a.saw(b"BLUE-ANSWERS")
+        word(c, d, "5", "6", (4000, 5000), b"RED-ASKS")
+        assert not d.saw(b"RED-ASKS", 0.3)
 
 

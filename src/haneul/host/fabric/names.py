@@ -1,7 +1,7 @@
 """Every name on the machine that carries the cloud's id (eight hex digits), so that clouds live side by side.
 
-Link names have 15 characters at most and carry the first four digits of the cloud's id inside the fabric namespace (which
-is the cloud's own anyway) and all eight where they stand in the root namespace.
+Link names have 15 characters at most and carry the first four digits of the cloud's id inside the fabric namespace
+(which is the cloud's own anyway) and all eight where they stand in the root namespace.
 """
 
 from __future__ import annotations

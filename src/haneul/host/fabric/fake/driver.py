@@ -1,7 +1,7 @@
 """A fabric of which only the memory is real: what is, is what was applied.
 
-It refuses what the real one refuses, so that a control plane tested with it meets the same answers. Failures on demand are
-the agent's (`haneul.host.faults`). A test may break things with `spoil` and `litter`.
+It refuses what the real one refuses, so that a control plane tested with it meets the same answers. Failures on
+demand are the agent's (`haneul.host.faults`). A test may break things with `spoil` and `litter`.
 """
 
 from __future__ import annotations
@@ -56,9 +56,10 @@ class FakeFabric(Fabric):
             self._journal.put("unhealthy", item.id, None)
 
     def _check(self, state: FabricState) -> None:
-        for item in (*state.networks, *state.security_groups, *state.ports, *state.routers):
-            if not UUID.match(item.id):
-                raise Refused(f"{item.id!r} is no id")
+        for id in (item.id for items in (state.networks, state.security_groups, state.ports, state.routers)
+                   for item in items):
+            if not UUID.match(id):
+                raise Refused(f"{id!r} is no id")
         known = self._networks.keys() | {network.id for network in state.networks}
         for port in state.ports:
             if port.network_id not in known:

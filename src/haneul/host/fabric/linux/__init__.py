@@ -11,6 +11,7 @@ __all__ = ["LinuxFabric", "check", "driver"]
 def driver(config: Config, paths: Paths, name: str) -> LinuxFabric:
     """As the agent loads it. The control plane of a single machine is asked for metadata over loopback."""
     bind = config.api.bind
-    address = "127.0.0.1" if bind in ("0.0.0.0", "") else "[::1]" if bind == "::" else f"[{bind}]" if ":" in bind else bind
+    loopback = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(bind, bind)
+    address = f"[{loopback}]" if ":" in loopback else loopback
     return LinuxFabric(paths.cloud_id.read_text().strip(), paths, f"http://{address}:{config.api.port}",
                        paths.agent_secret.read_bytes().strip(), config.host.tunnel_ip)

@@ -59,8 +59,9 @@ class Forwarding(msgspec.Struct):
 
 
 def _apply_tunnel(cloud_id: str, network: NetworkSpec, tunnel_ip: str) -> None:
-    """A vxlan device exists only while other hosts have ports: a single host needs none, and the numbers of two clouds on
-    one machine do not meet. It is made in this namespace and then moved: its UDP socket stays where the underlay is."""
+    """A vxlan device exists only while other hosts have ports: a single host needs none, and the numbers of two clouds
+    on one machine do not meet. It is made in this namespace and then moved: its UDP socket stays where the underlay is.
+    """
     fabric, name = names.fabric_namespace(cloud_id), names.vxlan(cloud_id, network.id)
     peers = {str(ipaddress.ip_address(peer)) for peer in network.peers} - {tunnel_ip}
     with inside(fabric):
@@ -104,13 +105,16 @@ def add_pair(here: str, there: str, namespace: str, bridge: str, mtu: int, mac: 
         links.set_mtu(there, mtu)
 
 
-def set_addresses(name: str, wanted: list[str]) -> list[str]:
-    """The link's global addresses (CIDR notation) exactly so; answers those that are new."""
+def address_commands(link: links.Link, wanted: list[str]) -> tuple[list[list[str]], list[str]]:
+    """What makes a link's global addresses (CIDR notation) exactly so, and which of them are new."""
     wanted = [str(ipaddress.ip_interface(text)) for text in wanted]
-    have = [f"{a.local}/{a.prefixlen}" for link in links.links("dev", name) for a in link.addr_info
-            if a.scope == "global"]
-    gone = [["address", "delete", text, "dev", name] for text in have if text not in wanted]
+    have = [f"{a.local}/{a.prefixlen}" for a in link.addr_info if a.scope == "global"]
+    gone = [["address", "delete", text, "dev", link.ifname] for text in have if text not in wanted]
     new = [text for text in wanted if text not in have]
-    added = [["address", "add", text, "dev", name, *(["nodad"] if ":" in text else [])] for text in new]
-    links.batch([*gone, *added])
-    return new
+    added = [["address", "add", text, "dev", link.ifname, *(["nodad"] if ":" in text else [])] for text in new]
+    return [*gone, *added], new
+
+
+def set_addresses(name: str, wanted: list[str]) -> None:
+    [link] = links.links("dev", name)
+    links.batch(address_commands(link, wanted)[0])

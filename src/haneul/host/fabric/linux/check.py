@@ -54,8 +54,8 @@ def check() -> list[str]:
     try:
         add(namespace)
     except FabricError as error:
-        return [*problems, f"Network namespaces cannot be made ({error}); run on a kernel with CONFIG_NET_NS, outside of "
-                "an unprivileged container."]
+        return [*problems, f"Network namespaces cannot be made ({error}); run on a kernel with CONFIG_NET_NS, outside "
+                "of an unprivileged container."]
     try:
         with inside(namespace):
             problems += _in_namespace()
@@ -74,8 +74,9 @@ def _in_namespace() -> list[str]:
         problems.append("The kernel has no br_netfilter, without which security groups cannot follow connections; "
                         "load it with modprobe br_netfilter.")
     try:
-        nft.batch([*filters.base(), "add table inet t", "add chain inet t c { type nat hook postrouting priority 100; }",
-                   "add rule inet t c masquerade"])
+        nft.batch([
+            *filters.base(), "add table inet t",
+            "add chain inet t c { type nat hook postrouting priority 100; }", "add rule inet t c masquerade"])
     except FabricError as error:
         problems.append(f"nftables cannot hold the filters ({error}); {advice}, with nf_tables for bridge and inet.")
     try:

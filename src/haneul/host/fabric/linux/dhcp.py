@@ -36,7 +36,8 @@ def served(network: NetworkSpec) -> bool:
 
 
 def _serves(subnet: SubnetSpec) -> bool:
-    return subnet.enable_dhcp and (ipaddress.ip_network(subnet.cidr).version == 4 or subnet.ipv6_address_mode != "slaac")
+    version = ipaddress.ip_network(subnet.cidr).version
+    return subnet.enable_dhcp and (version == 4 or subnet.ipv6_address_mode in ("dhcpv6-stateful", "dhcpv6-stateless"))
 
 
 def server(cloud_id: str, network_id: str) -> Dnsmasq:
@@ -52,19 +53,20 @@ def apply_namespace(cloud_id: str, network: NetworkSpec) -> None:
         with inside(namespace):
             sysctl({"ipv6.conf.default.accept_ra": 0, "ipv6.conf.default.accept_dad": 0, "ipv6.conf.all.forwarding": 0,
                     "ipv4.conf.all.arp_announce": 2})
-            links.batch([["link", "set", "lo", "up"], ["address", "add", f"{METADATA_V4}/32", "dev", "lo"]])
     with inside(names.fabric_namespace(cloud_id)):
         bridges.add_pair(names.dhcp_veth(cloud_id, network.id), link, namespace, names.bridge(cloud_id, network.id),
                          network.mtu, filters.mac(network.dhcp_mac or ""))
     with inside(namespace):
-        [found] = links.links("dev", link)
-        if found.address != network.dhcp_mac:
-            links.batch([["link", "set", link, "down"], ["link", "set", link, "address", str(network.dhcp_mac)]])
-        links.set_up(link, True)
-        bridges.set_addresses(link, network.dhcp_ips)
-        local = [a.local for found in links.links("dev", link) for a in found.addr_info]
+        there = {} if fresh else {found.ifname: found for found in links.links()}
+        commands, _new = bridges.address_commands(there.get(link, links.Link(ifname=link)), network.dhcp_ips)
+        local = {a.local for found in there.values() for a in found.addr_info}
+        if METADATA_V4 not in local:
+            commands += [["link", "set", "lo", "up"], ["address", "add", f"{METADATA_V4}/32", "dev", "lo"]]
         if METADATA_V6 not in local:
-            links.batch([["address", "add", f"{METADATA_V6}/64", "dev", link, "nodad"]])
+            commands.append(["address", "add", f"{METADATA_V6}/64", "dev", link, "nodad"])
+        if not fresh and there[link].address != network.dhcp_mac:
+            commands += [["link", "set", link, "down"], ["link", "set", link, "address", str(network.dhcp_mac)]]
+        links.batch([*commands, ["link", "set", link, "up"]])
 
 
 def apply_server(cloud_id: str, network: NetworkSpec, ports: Iterable[PortSpec], dnsmasq: Dnsmasq) -> None:
@@ -141,7 +143,7 @@ def _options6(network: NetworkSpec, subnet: SubnetSpec, tag: str) -> list[str]:
 
 
 def host_name(network: NetworkSpec, port: PortSpec) -> str | None:
-    """The port's name as dnsmasq may have it; None when it has none or one that dnsmasq would read as something else."""
+    """The port's name as dnsmasq may have it; None when it has none, or one that would be read as another thing."""
     label = port.hostname.lower().split(".")[0]
     if not LABEL.match(label):
         return None

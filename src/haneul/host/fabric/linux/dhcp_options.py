@@ -1,7 +1,7 @@
 """DHCP options that users may set on a port: a list of names with the type of each value.
 
-An option goes into dnsmasq's file only when its name is here and its value is of its type; what users write is never copied
-there unparsed. Others are left out, with a warning in the log.
+An option goes into dnsmasq's file only when its name is here and its value is of its type; what users write is never
+copied there unparsed. Others are left out, with a warning in the log.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable
 
 TEXT = re.compile(r"[A-Za-z0-9 ._:/@=+~?&%()\[\]-]{1,255}\Z")
-NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*\.?\Z")
+LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+NAME = re.compile(rf"{LABEL}(\.{LABEL})*\.?\Z")
 
 
 def _addresses(value: str, version: int) -> str:

@@ -1,8 +1,8 @@
 """The dnsmasq processes: started, told to read again, adopted after a restart of the agent, stopped.
 
 Each has a directory below /run that its own unprivileged user may read. A process is known by its pid file and by the
-configuration path in its command line together, so that a recycled pid is never taken for one of ours. Guests need their
-leases while the agent is down, so the processes outlive it.
+configuration path in its command line together, so that a recycled pid is never taken for one of ours. Guests need
+their leases while the agent is down, so the processes outlive it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The fabric of one host on plain Linux: bridges, vxlan, nftables, dnsmasq, network namespaces.
 
-One lock: verbs are short. The order within `apply` is such that nothing is open before its filters are: links of networks,
-filters, taps, then what serves them.
+One lock: verbs are short. The order within `apply` is such that nothing is open before its filters are: links of
+networks, filters, taps, then what serves them.
 """
 
 from __future__ import annotations
@@ -133,9 +133,10 @@ class LinuxFabric(Fabric):
 
     def _check(self, state: FabricState) -> None:
         """Refuses what cannot be expressed before anything is changed."""
-        for item in (*state.networks, *state.security_groups, *state.ports, *state.routers):
-            if not names.UUID.match(item.id):
-                raise Refused(f"{item.id!r} is no id")
+        for id in (item.id for items in (state.networks, state.security_groups, state.ports, state.routers)
+                   for item in items):
+            if not names.UUID.match(id):
+                raise Refused(f"{id!r} is no id")
         known = self.memory.networks.items.keys() | {network.id for network in state.networks}
         for group in state.security_groups:
             filters.members(group)
@@ -189,7 +190,7 @@ class LinuxFabric(Fabric):
     def _serve_metadata(self, network: NetworkSpec) -> None:
         namespace = names.dhcp_namespace(self.cloud_id, network.id)
         if dhcp.wanted(network) and exists(namespace):
-            self.metadata.serve(namespace, names.dhcp_link(network.id), network.id)
+            self.metadata.serve(namespace, names.dhcp_link(network.id), network.id, ipv6=True)
 
     def _serve(self, state: FabricState) -> None:
         """DHCP of every network that this call touched."""
@@ -375,7 +376,7 @@ class LinuxFabric(Fabric):
             with inside(namespace):
                 there = link in links.names()
             if there:
-                self.metadata.serve(namespace, link, interface.network_id)
+                self.metadata.serve(namespace, link, interface.network_id, ipv6=False)
 
     def _stop_router_metadata(self, router: RouterSpec) -> None:
         """Listeners of interfaces that are gone, or whose links were made anew."""

@@ -1,14 +1,15 @@
 """Networks that leave the fabric: the bridge of a physical network in the root namespace.
 
-On the bridge of an external network the host carries the subnet's gateway address, so that it reaches floating IPs and the
-guests get out through it (masqueraded by a table of this cloud alone). An operator who puts a card into that bridge has
-the physical network there as well.
+On the bridge of an external network the host carries the subnet's gateway address, so that it reaches floating IPs and
+the guests get out through it (masqueraded by a table of this cloud alone). An operator who puts a card into that bridge
+has the physical network there as well.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import shutil
+from pathlib import Path
 
 from haneul.host.contract import Conflict, NetworkSpec, Refused
 from haneul.host.fabric import names
@@ -117,7 +118,7 @@ def _apply_root_rules(cloud_id: str, networks: dict[str, NetworkSpec]) -> None:
             cidr = ipaddress.ip_network(subnet.cidr)
             family = "ip6" if cidr.version == 6 else "ip"
             rules.append(f'{family} saddr {cidr} oifname != "{root}" masquerade')
-            sysctl({"ipv4.ip_forward": 1} if cidr.version == 4 else {"ipv6.conf.all.forwarding": 1})
+            _forward(cidr.version)
     if rules:
         lines += [f"add table {table}",
                   f"add chain {table} out {{ type nat hook postrouting priority 100; policy accept; }}",
@@ -125,9 +126,21 @@ def _apply_root_rules(cloud_id: str, networks: dict[str, NetworkSpec]) -> None:
     nft.batch(lines)
 
 
+def _forward(version: int) -> None:
+    """The machine forwards. One that forwards IPv6 takes no advertisements unless told to (accept_ra 2), and its own
+    way out would be lost."""
+    if version == 4:
+        sysctl({"ipv4.ip_forward": 1})
+    elif Path("/proc/sys/net/ipv6/conf/all/forwarding").read_text().strip() == "0":
+        for path in Path("/proc/sys/net/ipv6/conf").glob("*/accept_ra"):
+            if path.read_text().strip() == "1":
+                path.write_text("2")
+        sysctl({"ipv6.conf.all.forwarding": 1})
+
+
 def _open_foreign_firewall(cloud_id: str, root: str, wanted: bool) -> None:
-    """Docker and others let the root namespace forward nothing. A verdict of ours cannot overrule theirs, so that our two
-    rules go where Docker asks for them (DOCKER-USER), else into a FORWARD chain whose policy is DROP; marked as ours."""
+    """Docker and others let the root namespace forward nothing. A verdict of ours cannot overrule theirs, so that our
+    two rules go where Docker asks for them (DOCKER-USER), else into a FORWARD chain whose policy is DROP, marked."""
     for program in ("iptables", "ip6tables"):
         if shutil.which(program) is None:
             continue

@@ -1,12 +1,12 @@
 """What may pass the fabric's bridges: anti-spoofing and security groups as nft text.
 
-Two tables work together, because this kernel family has no conntrack for bridges: br_netfilter shows bridged packets to
-the inet table, which gives each network a conntrack zone of its own and writes the verdict of conntrack into the packet's
+Two tables work together, because not every kernel has conntrack for bridges: br_netfilter shows bridged packets to the
+inet table, which gives each network a conntrack zone of its own and writes the verdict of conntrack into the packet's
 mark (1 established, 2 invalid); the bridge table's forward hook runs after that and reads the mark.
 
-Of each port: chain `a-` (what the guest may send as itself), `g-` (messages that no guest may send, looked at before and
-after reassembly), `e-` (leaving the guest), `i-` (towards the guest). Of each group: `sge-`, `sgi-` with its rules and the
-sets `m4-`/`m6-` (members' addresses), `n4-`/`n6-` (members' prefixes). A tap that has no entry may send nothing.
+Of each port: chain `a-` (what the guest may send as itself), `g-` (messages that no guest may send, looked at before
+and after reassembly), `e-` (leaving the guest), `i-` (towards the guest). Of each group: `sge-`, `sgi-` with its rules
+and the sets `m4-`/`m6-` (members' addresses), `n4-`/`n6-` (members' prefixes). A tap without an entry sends nothing.
 
 Every word put into the text is an id, a MAC, an address or a number that was parsed before.
 """
@@ -224,8 +224,8 @@ def _spoof_rules(port: PortSpec) -> list[str]:
                       f"arp saddr ether {address} arp saddr ip {_set(_disjoint([*v4, *unset]))} accept",
                       f"{source} ether type ip ip saddr {_set(_disjoint(v4))} accept"]
         if v6:
-            v6 = [*v6, prefix(str(link_local(address)))]
-            rules += [f"{source} ether type ip6 ip6 saddr {_set(_disjoint(v6))} accept",
+            local = prefix(str(link_local(address)))
+            rules += [f"{source} ether type ip6 ip6 saddr {_set(_disjoint([*v6, local]))} accept",
                       f"{source} ip6 saddr :: icmpv6 type {{ nd-neighbor-solicit, nd-router-solicit, 143 }} accept"]
     own = mac(port.mac)
     rules.append(f"ether saddr {own} ether type ip ip saddr 0.0.0.0 ip daddr 255.255.255.255 "
@@ -233,7 +233,7 @@ def _spoof_rules(port: PortSpec) -> list[str]:
     return [*rules, "drop"]
 
 
-def _disjoint(networks: list[Network]) -> list[Network]:
+def _disjoint(networks: Iterable[Network]) -> list[Network]:
     return list(ipaddress.collapse_addresses(sorted(set(networks))))  # type: ignore[type-var]
 
 

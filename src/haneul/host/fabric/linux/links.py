@@ -29,6 +29,7 @@ SIOCBRADDIF = 0x89A2
 SIOCBRDELIF = 0x89A3
 IFF_UP = 0x1
 GROUP_TO_DELETE = "1752"
+RTM_NEWLINK, RTM_GETLINK, NLM_F_REQUEST, IFLA_MASTER = 16, 18, 1, 10
 
 
 def names() -> set[str]:
@@ -36,17 +37,20 @@ def names() -> set[str]:
     return {name for _index, name in socket.if_nameindex()}
 
 
-def batch(commands: Sequence[Sequence[str]]) -> None:
-    """`ip` commands in order; the first that fails ends the batch with a FabricError."""
+def batch(commands: Sequence[Sequence[str]], force: bool = False) -> str:
+    """`ip` commands in order; the first that fails ends the batch with a FabricError. With `force` all are tried, and
+    what went wrong is answered."""
     if not commands:
-        return
+        return ""
     lines = []
     for command in commands:
         for word in command:
             if not word or any(c.isspace() or c in "\"'#\\" for c in word):
                 raise FabricError(f"{word!r} cannot be a word of an ip command")
         lines.append(" ".join(command))
-    run(["ip", "-batch", "-"], stdin="\n".join(lines) + "\n")
+    argv = ["ip", *(["-force"] if force else []), "-batch", "-"]
+    done = run(argv, stdin="\n".join(lines) + "\n", ok=(0, 1, 2) if force else (0,))
+    return " ".join(done.stderr.split()) if done.returncode else ""
 
 
 class Address(msgspec.Struct):
@@ -108,9 +112,26 @@ def attach(bridge: str, name: str) -> None:
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise FabricError(f"cannot put {name} into {bridge}: {error.strerror}") from error
-        if not any(link.master == bridge for link in links("dev", name)):
+        if _master(index) != socket.if_nametoindex(bridge):
             batch([["link", "set", name, "nomaster"]])
             _request(SIOCBRADDIF, bridge, struct.pack("i", index))
+
+
+def _master(index: int) -> int:
+    """The index of the bridge that a link is a port of; 0 for none. One netlink question, no program."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as handle:
+        handle.send(struct.pack("IHHII", 32, RTM_GETLINK, NLM_F_REQUEST, 1, 0)
+                    + struct.pack("BxHiII", socket.AF_UNSPEC, 0, index, 0, 0))
+        answer = handle.recv(65536)
+    if struct.unpack_from("H", answer, 4)[0] != RTM_NEWLINK:
+        return 0
+    at, end = 32, struct.unpack_from("I", answer)[0]
+    while at + 4 <= end:
+        length, kind = struct.unpack_from("HH", answer, at)
+        if kind == IFLA_MASTER:
+            return int(struct.unpack_from("I", answer, at + 4)[0])
+        at += max(4, (length + 3) & ~3)
+    return 0
 
 
 def open_tap(name: str) -> int:
@@ -136,8 +157,12 @@ def make_tap(name: str) -> None:
 def delete(*unwanted: str) -> None:
     """Those of the links that are there. Many go as a group, for which the kernel waits once and not for each."""
     there = sorted(names().intersection(unwanted))
-    if len(there) == 1:
-        batch([["link", "delete", there[0]]])
-    elif there:
-        batch([*(["link", "set", name, "group", GROUP_TO_DELETE] for name in there),
-               ["link", "delete", "group", GROUP_TO_DELETE]])
+    if len(there) > 1:
+        commands = [*(["link", "set", name, "group", GROUP_TO_DELETE] for name in there),
+                    ["link", "delete", "group", GROUP_TO_DELETE]]
+    else:
+        commands = [["link", "delete", name] for name in there]
+    # A veth may go by itself meanwhile, with the namespace of its other end: what counts is that nothing is left.
+    failed = batch(commands, force=True)
+    if failed and (left := names().intersection(there)):
+        raise FabricError(f"cannot remove {', '.join(sorted(left))}: {failed}")

@@ -20,7 +20,6 @@ from hashlib import sha256
 import h11
 import httpx
 
-from . import links
 from .filters import METADATA_V4, METADATA_V6
 from .namespaces import inside
 
@@ -63,15 +62,15 @@ class MetadataProxy:
         with self._lock:
             return set(self._listeners)
 
-    def serve(self, namespace: str, link: str, network_id: str) -> None:
-        """Requests that come in by the link are answered when this returns."""
+    def serve(self, namespace: str, link: str, network_id: str, ipv6: bool) -> None:
+        """Requests that come in by the link are answered when this returns. `ipv6`: the link has that address too."""
         key = (namespace, link, network_id)
         with self._lock:
             if key in self._listeners:
                 return
             with inside(namespace):
                 sockets = [self._socket(socket.AF_INET, METADATA_V4, link)]
-                if any(a.local == METADATA_V6 for found in links.links("dev", link) for a in found.addr_info):
+                if ipv6:
                     sockets.append(self._socket(socket.AF_INET6, METADATA_V6, link))
             loop = self._running_loop()
             self._listeners[key] = asyncio.run_coroutine_threadsafe(self._listen(sockets, network_id), loop).result()
@@ -217,7 +216,7 @@ class Conversation:
                     return None
         return (event, bytes(body)) if isinstance(part, h11.EndOfMessage) else None
 
-    async def _next(self) -> h11.Event | type[h11.PAUSED]:
+    async def _next(self) -> object:
         while True:
             event = self._state.next_event()
             if event is not h11.NEED_DATA:

@@ -1,4 +1,4 @@
-"""Names of IP protocols as Neutron knows them, and what of a security rule the kernel and the session check both need."""
+"""IP protocols by the names Neutron knows, and what of a security rule filters and session check both need."""
 
 from __future__ import annotations
 

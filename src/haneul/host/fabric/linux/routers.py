@@ -52,15 +52,7 @@ def apply(cloud_id: str, router: RouterSpec, networks: Mapping[str, NetworkSpec]
         nft.batch(rules)
     _apply_links(cloud_id, router, networks, namespace)
     with inside(namespace):
-        for interface in interfaces(router):
-            name = link_name(router, interface)
-            wanted = [*interface.ips]
-            if router.gateway is interface:
-                wanted += [f"{address}/32" for address in _floating(router)]
-            links.set_up(name, router.admin_up)
-            new = bridges.set_addresses(name, wanted)
-            if router.admin_up:
-                announce(name, filters.mac(interface.mac), new)
+        _apply_addresses(router)
         if router.admin_up:
             _apply_routes(router)
     conf = advertisements(router, networks) if router.admin_up else ""
@@ -83,6 +75,24 @@ def _apply_links(cloud_id: str, router: RouterSpec, networks: Mapping[str, Netwo
                 links.delete(veth)  # the other end was in another role (gateway, interface) or is lost
             bridges.add_pair(veth, name, namespace, names.bridge(cloud_id, interface.network_id),
                              networks[interface.network_id].mtu, filters.mac(interface.mac))
+
+
+def _apply_addresses(router: RouterSpec) -> None:
+    there = {link.ifname: link for link in links.links()}
+    commands, news = [], []
+    for interface in interfaces(router):
+        name = link_name(router, interface)
+        wanted = [*interface.ips]
+        if router.gateway is interface:
+            wanted += [f"{address}/32" for address in _floating(router)]
+        changes, new = bridges.address_commands(there[name], wanted)
+        commands += changes
+        news.append((name, filters.mac(interface.mac), new))
+        links.set_up(name, router.admin_up)
+    links.batch(commands)
+    for name, mac, new in news:
+        if router.admin_up and new:
+            announce(name, mac, new)
 
 
 def _floating(router: RouterSpec) -> list[ipaddress.IPv4Address]:
@@ -115,8 +125,7 @@ def _own_rules() -> list[str]:
 def _gateway_rules(router: RouterSpec, gateway: RouterInterface, rules: dict[str, list[str]]) -> None:
     out = names.gateway_link(gateway.port_id)
     own = [i.ip for text in gateway.ips if (i := ipaddress.ip_interface(text)).version == 4]
-    for floating in router.floating_ips:
-        public, private = _pair(floating)
+    for public, private in (_pair(floating) for floating in router.floating_ips):
         rules["pre"].append(f"ip daddr {public} dnat ip to {private}")
         # Also towards an inner network when it came in through a floating IP: the answer must pass here again.
         rules["post"].append(f'ip saddr {private} oifname "{out}" snat ip to {public}')
@@ -142,12 +151,15 @@ def _apply_routes(router: RouterSpec) -> None:
     for hop in router.gateway_ips:
         wanted[ipaddress.ip_address(hop).version]["default"] = str(ipaddress.ip_address(hop))
     for route in router.routes:
-        network, hop = ipaddress.ip_network(route.destination), ipaddress.ip_address(route.nexthop)
+        network, via = ipaddress.ip_network(route.destination), ipaddress.ip_address(route.nexthop)
         key = "default" if network.prefixlen == 0 else str(network)
         if network.prefixlen == network.max_prefixlen:
             key = str(network.network_address)
-        wanted[network.version][key] = str(hop)
+        wanted[network.version][key] = str(via)
+    knows_v6 = any(":" in text for interface in interfaces(router) for text in interface.ips)
     for version, routes in wanted.items():
+        if version == 6 and not (knows_v6 or routes):
+            continue  # the routes went with the last address
         have = {route.dst: route.gateway for route in links.routes(version, "proto", "static")}
         for dst in have.keys() - routes.keys():
             run(["ip", f"-{version}", "route", "delete", dst, "proto", "static"])
@@ -199,12 +211,11 @@ def remove(cloud_id: str, router_id: str, dnsmasq: Dnsmasq) -> None:
 def announce(name: str, mac: str, addresses: list[str]) -> None:
     """Gratuitous ARP for IPv4 addresses that are new on a link, so that neighbours forget who had them before."""
     own = bytes.fromhex(mac.replace(":", ""))
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)) as handle:
-        handle.bind((name, 0))
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as handle:  # only sends: nothing to bind or to hook
         for text in addresses:
             address = ipaddress.ip_interface(text).ip
             if address.version == 4:
                 for operation in (b"\x00\x01", b"\x00\x02"):
                     frame = (b"\xff" * 6 + own + b"\x08\x06\x00\x01\x08\x00\x06\x04" + operation + own + address.packed
                              + b"\xff" * 6 + address.packed)
-                    handle.send(frame)
+                    handle.sendto(frame, (name, 0x0806))

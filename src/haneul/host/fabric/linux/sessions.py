@@ -1,8 +1,8 @@
 """Ends live sessions that the filters no longer allow, and only those.
 
-Established traffic passes the filters unseen, so that after a rule or a member went away the kernel's table of sessions of
-the network's zone is walked and every session that a new packet could not open any more is deleted. The fabric namespace
-picks up no TCP session in the middle (nf_conntrack_tcp_loose=0), so a deleted one cannot come back by a reply.
+Established traffic passes the filters unseen, so that after a rule or a member went away the kernel's table of sessions
+of the network's zone is walked and every session that a new packet could not open any more is deleted. The fabric
+namespace picks up no TCP session in the middle (nf_conntrack_tcp_loose=0): a deleted one cannot come back by a reply.
 """
 
 from __future__ import annotations

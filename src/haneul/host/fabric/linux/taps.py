@@ -12,8 +12,8 @@ from .namespaces import exists, inside
 def open_tap(cloud_id: str, port_id: str) -> int:
     """A non-blocking, close-on-exec descriptor on a port's tap (with vnet_hdr), for QEMU's `-netdev tap,fd=`.
 
-    The link itself stays in the fabric namespace; only the descriptor leaves it. Raises NotThere when `Fabric.apply` has
-    not made the port, FabricError when another process has the tap open. The caller closes the descriptor.
+    The link itself stays in the fabric namespace; only the descriptor leaves it. Raises NotThere when `Fabric.apply`
+    has not made the port, FabricError when another process has the tap open. The caller closes the descriptor.
     """
     fabric, tap = names.fabric_namespace(cloud_id), names.tap(cloud_id, port_id)
     if not exists(fabric):
