@@ -16,39 +16,23 @@ from haneul.cli.state import Stop, write
 from haneul.kernel.config import Paths
 
 CLOUDS = Path("/var/cache/haneul/clouds")  # who has which external network on this machine
-LINKS = """\
-link add haneul0 type bridge
-link add haneul1 type vxlan id 1 dstport 4789 local 127.0.0.1
-link add haneul2 type veth peer name haneul3
-tuntap add haneul4 mode tap
-"""
-RULES = """\
-table inet haneul { chain c { type nat hook postrouting priority 100; masquerade; }
-  chain d { type filter hook forward priority 0; ct state established accept; } }
-table bridge haneul { chain c { type filter hook forward priority 0; ct state established accept; } }
-"""
+PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "ssh-keygen": "openssh-client",
+            "setpriv": "util-linux"}
 
 
 def check(paths: Paths) -> None:
-    """Raises Stop with a sentence when the kernel lacks what a real cloud stands on. Asked once a boot."""
+    """Raises Stop with what the machine lacks for real servers and networks, and what to do. Asked once a boot."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()
     stamp = paths.run / "checked"
     if stamp.exists() and stamp.read_text() == boot:
         return
-    if not os.path.exists("/dev/net/tun"):
-        raise Stop("the kernel offers no /dev/net/tun, which servers' network cards need. Load it with `modprobe tun`; in a "
-                   "container, hand the device in.")
-    for program in ("ip", "nft", "unshare", "qemu-system-x86_64", "qemu-img", "dnsmasq"):
-        if shutil.which(program) is None:
-            raise Stop(f"the program {program} is not on the PATH ({os.environ.get('PATH', '')}).")
-    for command, text, what in ((["ip", "-batch", "-"], LINKS, "network namespaces, bridges, VXLAN, veth and tap devices"),
-                                (["nft", "-f", "-"], RULES, "nftables with NAT and connection tracking, on bridges too")):
-        done = subprocess.run(["unshare", "--net", *command], input=text, capture_output=True, text=True)
-        if done.returncode:
-            first = (done.stderr.strip().splitlines() or ["no message"])[0]
-            raise Stop(f"the kernel lacks a feature that networks need: {what}. `{' '.join(command)}` says: {first}. Load the "
-                       "modules bridge, vxlan, veth, tun, nf_tables, nft_masq and nf_conntrack_bridge, or use a stock kernel "
-                       "of the distribution. Without real servers, `./haneul up --hypervisor fake` works.")
+    from haneul.host.fabric.linux import check as check_fabric
+    problems = [f"The program {program} is missing; install the package {package}."
+                for program, package in PROGRAMS.items() if shutil.which(program) is None]
+    problems += check_fabric()
+    if problems:
+        raise Stop("this machine cannot run real servers:\n  " + "\n  ".join(problems)
+                   + "\n  Without real servers, `./haneul up --hypervisor fake` works.")
     write(stamp, boot, 0o644)
 
 
