@@ -59,7 +59,7 @@ def fill(cloud: Cloud, host_count: int, server_count: int) -> None:
 def measure(cloud: Cloud, decisions: int, **more: object) -> list[float]:
     """Milliseconds of each claim, commit included; every server is released afterwards."""
     times, consumers = [], []
-    for number in range(decisions):
+    for _ in range(decisions):
         ask = Ask(consumer_id=ids.new(), project_id="p", user_id="u", resources=dict(SERVER), **more)  # type: ignore[arg-type]
         consumers.append(ask.consumer_id)
         started = time.perf_counter()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from haneul.kernel.room import Room
 from haneul.identity import room as identity
+from haneul.image import room as image
+from haneul.kernel.room import Room
+from haneul.placement import room as placement
 
-ROOMS: list[Room] = [identity]
+ROOMS: list[Room] = [identity, image, placement]

@@ -109,7 +109,8 @@ def test_traits_zones_and_sets_of_hosts(cloud: Cloud) -> None:
     assert chosen(cloud, ask(required_traits=frozenset({"HW_CPU_X86_AVX2", "HW_CPU_X86_SSE42"}))) == "new"
     assert chosen(cloud, ask(availability_zone="east")) == "east"
     assert chosen(cloud, ask(forbidden_traits=frozenset({"HW_CPU_X86_AVX2"}), availability_zone="nova")) == "old"
-    assert chosen(cloud, ask(within=[Within(frozenset({"old", "east"}), "aggregate"), Within(frozenset({"old"}), "group")])) == "old"
+    both = [Within(frozenset({"old", "east"}), "aggregate"), Within(frozenset({"old"}), "group")]
+    assert chosen(cloud, ask(within=both)) == "old"
     assert refused(cloud, ask(within=[Within(frozenset(), "no host of the group")]))["old"] == "no host of the group"
     assert chosen(cloud, ask(physnets=frozenset({"public"}), avoid={"old": "", "new": ""})) == "east"
     assert refused(cloud, ask(physnets=frozenset({"elsewhere"})))["old"] == "lacks CUSTOM_PHYSNET_ELSEWHERE"

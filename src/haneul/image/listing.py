@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from oslo_utils import timeutils
@@ -132,7 +132,7 @@ def _compared(column: Any, key: str, value: str) -> ColumnElement[bool]:
         moment: datetime = timeutils.parse_isotime(value)
     except (ValueError, OverflowError) as error:
         raise BadRequest(f"Bad \"{key}\" query filter format. Use ISO 8601 DateTime notation.") from error
-    moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
+    moment = moment.astimezone(UTC).replace(tzinfo=None)
     condition: ColumnElement[bool] = _COMPARE[word](column, moment)
     return condition
 

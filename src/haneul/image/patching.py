@@ -38,6 +38,8 @@ def parse(content_type: str, body: Any) -> list[Operation]:
 def _operation(raw: Any, *, old: bool) -> Operation:
     if not isinstance(raw, dict):
         raise BadRequest("Operations must be JSON objects.")
+    op: Any
+    pointer: Any
     if old:
         found = [(op, raw[op]) for op in ("add", "replace", "remove") if op in raw]
         if len(found) != 1:

@@ -46,7 +46,7 @@ def room_for(tx: Transaction, row: ImageRow) -> int:
     if config.user_quota_bytes <= 0:
         return config.max_bytes
     used = tx.execute(select(func.coalesce(func.sum(ImageRow.size), 0)).where(ImageRow.owner == row.owner)).scalar_one()
-    return max(0, min(config.max_bytes, config.user_quota_bytes - used))
+    return max(0, min(config.max_bytes, config.user_quota_bytes - int(used or 0)))
 
 
 def begin(cloud: Cloud, image_id: str, *, expected: int | None = None, status: str = SAVING, staged: bool = False,

@@ -59,13 +59,14 @@ def _replace(tx: Transaction, consumer_id: str, held: dict[tuple[int, str], int]
     goal = {(provider, name): amount for provider, resources in wanted.items() for name, amount in resources.items() if amount}
     taken: list[dict[str, Any]] = []
     for pair in sorted(held.keys() | goal.keys()):
-        change = {"provider": pair[0], "name": pair[1], "more": goal.get(pair, 0) - held.get(pair, 0)}
-        if change["more"] > 0:
+        more = goal.get(pair, 0) - held.get(pair, 0)
+        change: dict[str, Any] = {"provider": pair[0], "name": pair[1], "more": more}
+        if more > 0:
             if tx.execute(_TAKE, {**change, "amount": goal[pair]}).rowcount != 1:  # type: ignore[attr-defined]
                 for done in taken:
                     tx.execute(_CHANGE, {**done, "more": -done["more"]})
                 return pair
-        elif change["more"] < 0:
+        elif more < 0:
             tx.execute(_CHANGE, change)
         taken.append(change)
     if held:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from msgspec import Struct, field
-from sqlalchemy import Integer, Row, Select, Table, and_, bindparam, exists, literal, or_, select
+from sqlalchemy import Integer, Select, Table, and_, bindparam, exists, literal, or_, select
 from sqlalchemy.orm import aliased
 
 from haneul.fleet.model import HostRow
@@ -90,7 +90,7 @@ def claim(tx: Transaction, ask: Ask) -> Chosen:
     raise NoValidHost(_reasons(tx, ask))
 
 
-def _by_chance(found: Sequence[Row[Any]]) -> list[Row[Any]]:
+def _by_chance(found: Sequence[Any]) -> list[Any]:
     """Most free memory first, chance among equals."""
     return sorted(found, key=lambda row: (-(row[3] or 0), random.random()))
 
@@ -99,7 +99,7 @@ def _required(ask: Ask) -> frozenset[str]:
     return ask.required_traits | {physnet_trait(name) for name in ask.physnets}
 
 
-def _candidates(ask: Ask, tried: list[int]) -> tuple[Select[Any], dict[str, Any]]:
+def _candidates(ask: Ask, tried: list[int]) -> tuple[Any, dict[str, Any]]:
     """The statement that finds the best few hosts, and its values. Building a statement costs ten times its running, so one
     is built for each shape of question and the values are bound."""
     classes = tuple(sorted(ask.resources))
@@ -122,7 +122,7 @@ def _statement(classes: tuple[str, ...], traits: int, within: int, host: bool, z
     inventories = {name: aliased(Inventory) for name in classes}
     memory = inventories.get("MEMORY_MB") or aliased(Inventory)
     free = memory.total - memory.reserved - memory.used
-    query = select(Provider.id, HostRow.name, HostRow.id, free).select_from(memory)
+    query: Select[Any] = select(Provider.id, HostRow.name, HostRow.id, free).select_from(memory)
     query = query.join(Provider, Provider.id == memory.provider_id).join(HostRow, HostRow.name == Provider.name)
     query = query.where(memory.resource_class == literal("MEMORY_MB"))
     for index, (name, inventory) in enumerate(inventories.items()):
