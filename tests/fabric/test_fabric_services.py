@@ -502,3 +502,38 @@ def test_an_agent_that_starts_again_adopts(serving: LinuxFabric, control: Contro
         assert ipaddress.ip_address(port.fixed_ips[0].ip) in ipaddress.ip_network(world.network().subnets[0].cidr)
     finally:
         again.metadata.close()
+
+
+def test_a_small_mtu(linux: LinuxFabric, cloud_id: str) -> None:
+    net = world.network(mtu=1000)
+    port = world.port(5, net)
+    apply(linux, port, net=net)
+    with guests(cloud_id, [port]) as (guest,):
+        guest.inject(dhcp_message(guest.mac, 1))
+        offer = dhcp_answer(guest, 2)
+        assert offer is not None and offer[1][26] == struct.pack("!H", 1000)
+
+
+def test_a_namespace_that_was_interrupted_is_finished(linux: LinuxFabric, cloud_id: str) -> None:
+    net = world.network()
+    namespaces.add(names.fabric_namespace(cloud_id))
+    namespaces.add(names.dhcp_namespace(cloud_id, net.id))
+    namespaces.add(names.router_namespace(cloud_id, world.id("router")))
+    port = world.port(5)
+    routed(linux, port)
+    with guests(cloud_id, [port]) as (guest,):
+        guest.address("10.1.0.5/24", gateway="10.1.0.1")
+        assert guest.pings("172.30.4.1")
+        guest.inject(dhcp_message(guest.mac, 1))
+        assert dhcp_answer(guest, 2) is not None
+
+
+def test_a_card_in_the_bridge_takes_the_gateway_over(linux: LinuxFabric, cloud_id: str) -> None:
+    public = world.external()
+    linux.apply(FabricState(networks=[public]))
+    root = names.root_bridge(cloud_id, "public")
+    links.batch([["link", "add", "card", "type", "veth", "peer", "name", "cable"],
+                 ["link", "set", "card", "master", root]])
+    linux.apply(FabricState(networks=[NetworkSpec(**{**{f: getattr(public, f) for f in public.__struct_fields__},
+                                                     "mtu": 1450})]))
+    assert "172.30.4.1" not in [a.local for link in links.links("dev", root) for a in link.addr_info]

@@ -6,9 +6,9 @@ import fabric_world as world
 import msgspec
 import pytest
 
-from haneul.host.contract import AddressPair, Refused
+from haneul.host.contract import AddressPair, FabricState, FixedIP, HostRoute, Refused
 from haneul.host.fabric import names
-from haneul.host.fabric.linux import dhcp, dhcp_options, filters, protocols, sessions
+from haneul.host.fabric.linux import dhcp, dhcp_options, filters, protocols, sessions, wellformed
 
 
 @pytest.mark.parametrize("value", ["a\nb", "a\rb", "a,b", 'a"b', "a\\b", "", "x" * 256, "a\0b", "a;b", "a#b"])
@@ -125,3 +125,18 @@ def test_link_names_are_short_and_differ() -> None:
 
 def test_link_local_address() -> None:
     assert str(protocols.link_local("fa:16:3e:00:00:05")) == "fe80::f816:3eff:fe00:5"
+
+
+@pytest.mark.parametrize("state", [
+    FabricState(networks=[world.network(dhcp_ips=["10.1.0.2/24; reboot"])]),
+    FabricState(networks=[world.network(dns_domain="x\nlog-queries")]),
+    FabricState(networks=[world.network(dhcp_mac="any")]),
+    FabricState(networks=[world.network(mtu=3)]),
+    FabricState(networks=[world.network()], ports=[world.port(5, fixed_ips=[FixedIP(world.id("s"), "10.1.0.0/24")])]),
+    FabricState(networks=[world.network()], ports=[world.port(5, security_groups=["x } accept"])]),
+    FabricState(networks=[world.network(), world.external()], routers=[world.router(floating={"1.2.3.4/1": "10.1.0.5"})]),
+    FabricState(networks=[world.network(), world.external()], routers=[world.router(routes=[HostRoute("all", "10.1.0.9")])]),
+])
+def test_a_state_that_cannot_be_is_refused_before_anything_changes(state: FabricState) -> None:
+    with pytest.raises(Refused):
+        wellformed.check(state, set())

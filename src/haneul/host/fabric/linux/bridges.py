@@ -10,17 +10,15 @@ from haneul.host.contract import NetworkSpec, Refused
 from haneul.host.fabric import names
 
 from . import links
-from .namespaces import FabricError, add, exists, inside, run, sysctl
+from .namespaces import FabricError, add, inside, run, sysctl
 
 VXLAN_PORT = 4789
 FLOOD = "00:00:00:00:00:00"
 
 
-def prepare_fabric(cloud_id: str) -> bool:
-    """Makes the fabric namespace; True when it was not there."""
+def prepare_fabric(cloud_id: str) -> None:
+    """Makes the fabric namespace, or what is missing of one that was interrupted."""
     namespace = names.fabric_namespace(cloud_id)
-    if exists(namespace):
-        return False
     add(namespace)
     with inside(namespace):
         # The fabric carries frames and takes no part itself: no IPv6 of its own, no forwarding between networks. TCP
@@ -29,7 +27,6 @@ def prepare_fabric(cloud_id: str) -> bool:
                 "bridge.bridge-nf-call-iptables": 1, "bridge.bridge-nf-call-ip6tables": 1,
                 "bridge.bridge-nf-call-arptables": 0, "netfilter.nf_conntrack_tcp_loose": 0})
         links.batch([["link", "set", "lo", "up"]])
-    return True
 
 
 def apply(cloud_id: str, network: NetworkSpec, tunnel_ip: str) -> None:

@@ -17,7 +17,7 @@ from haneul.host.fabric import names
 from . import bridges, dhcp_options, filters, links
 from .dnsmasq import Dnsmasq
 from .filters import METADATA_V4, METADATA_V6
-from .namespaces import add, delete, exists, inside, sysctl
+from .namespaces import add, delete, exists, has_ipv6, inside, sysctl
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,11 @@ TAKEN_FOR_A_TIME = re.compile(r"(\d+[smhdw]?|infinite|ignore)\Z")  # what dnsmas
 
 def wanted(network: NetworkSpec) -> bool:
     return bool(network.dhcp_ips and network.dhcp_mac)
+
+
+def metadata_v6(network: NetworkSpec) -> bool:
+    """The kernel has no IPv6 on links that carry less than 1,280 bytes."""
+    return network.mtu >= 1280 and has_ipv6()
 
 
 def served(network: NetworkSpec) -> bool:
@@ -48,11 +53,9 @@ def apply_namespace(cloud_id: str, network: NetworkSpec) -> None:
     """The namespace and its link exactly so."""
     namespace, link = names.dhcp_namespace(cloud_id, network.id), names.dhcp_link(network.id)
     fresh = not exists(namespace)
-    if fresh:
-        add(namespace)
-        with inside(namespace):
-            sysctl({"ipv6.conf.default.accept_ra": 0, "ipv6.conf.default.accept_dad": 0, "ipv6.conf.all.forwarding": 0,
-                    "ipv4.conf.all.arp_announce": 2})
+    add(namespace)
+    with inside(namespace):
+        sysctl({"ipv6.conf.default.accept_ra": 0, "ipv6.conf.default.accept_dad": 0, "ipv4.conf.all.arp_announce": 2})
     with inside(names.fabric_namespace(cloud_id)):
         bridges.add_pair(names.dhcp_veth(cloud_id, network.id), link, namespace, names.bridge(cloud_id, network.id),
                          network.mtu, filters.mac(network.dhcp_mac or ""))
@@ -62,7 +65,7 @@ def apply_namespace(cloud_id: str, network: NetworkSpec) -> None:
         local = {a.local for found in there.values() for a in found.addr_info}
         if METADATA_V4 not in local:
             commands += [["link", "set", "lo", "up"], ["address", "add", f"{METADATA_V4}/32", "dev", "lo"]]
-        if METADATA_V6 not in local:
+        if metadata_v6(network) and METADATA_V6 not in local:
             commands.append(["address", "add", f"{METADATA_V6}/64", "dev", link, "nodad"])
         if not fresh and there[link].address != network.dhcp_mac:
             commands += [["link", "set", link, "down"], ["link", "set", link, "address", str(network.dhcp_mac)]]

@@ -19,14 +19,13 @@ from haneul.host.contract import (
     FabricState,
     NetworkSpec,
     PortSpec,
-    Refused,
     RouterSpec,
     SecurityGroupSpec,
 )
 from haneul.host.fabric import names
 from haneul.kernel.config import Paths
 
-from . import bridges, dhcp, external, filters, inventory, kernel, links, nft, protocols, routers, sessions
+from . import bridges, dhcp, external, filters, inventory, kernel, links, nft, protocols, routers, sessions, wellformed
 from .dnsmasq import Dnsmasq, run_directory
 from .memory import Memory
 from .metadata import MetadataProxy
@@ -54,7 +53,7 @@ class LinuxFabric(Fabric):
 
     def apply(self, state: FabricState) -> None:
         with self._lock:
-            self._check(state)
+            wellformed.check(state, set(self.memory.networks.items))
             self._prepare()
             networks = {**self.memory.networks.items, **{n.id: n for n in state.networks}}
             for network in state.networks:
@@ -70,13 +69,13 @@ class LinuxFabric(Fabric):
             self._end_sessions(pairs)
 
     def remove(self, ids: FabricIds) -> None:
-        with self._lock:
-            for router_id in ids.routers:
+        with self._lock:  # what is no id never was
+            for router_id in filter(names.UUID.match, ids.routers):
                 self._remove_router(router_id)
-            self._remove_ports(ids.ports)
-            for network_id in ids.networks:
+            self._remove_ports(list(filter(names.UUID.match, ids.ports)))
+            for network_id in filter(names.UUID.match, ids.networks):
                 self._remove_network(network_id)
-            self._remove_groups(ids.security_groups)
+            self._remove_groups(list(filter(names.UUID.match, ids.security_groups)))
 
     def inventory(self) -> FabricInventory:
         with self._lock:
@@ -131,29 +130,10 @@ class LinuxFabric(Fabric):
     def advertiser(self, router_id: str) -> Dnsmasq:
         return self.dnsmasq(f"ra-{router_id}", names.router_namespace(self.cloud_id, router_id))
 
-    def _check(self, state: FabricState) -> None:
-        """Refuses what cannot be expressed before anything is changed."""
-        for id in (item.id for items in (state.networks, state.security_groups, state.ports, state.routers)
-                   for item in items):
-            if not names.UUID.match(id):
-                raise Refused(f"{id!r} is no id")
-        known = self.memory.networks.items.keys() | {network.id for network in state.networks}
-        for group in state.security_groups:
-            filters.members(group)
-            for rule in group.rules:
-                filters.rule_matches(rule)
-                if rule.remote_group is not None and not names.UUID.match(rule.remote_group):
-                    raise Refused(f"{rule.remote_group!r} is no id")
-        for port in state.ports:
-            filters.identities(port)
-            if port.network_id not in known:
-                raise FabricError(f"port {port.id} is on network {port.network_id}, which this host does not know")
-            if not all(names.UUID.match(group_id) for group_id in port.security_groups):
-                raise Refused(f"port {port.id} names a security group that has no id")
-
     def _prepare(self) -> None:
         """Whether the tables are there is looked up at the start and by every inventory: it costs a listing."""
-        if bridges.prepare_fabric(self.cloud_id) or not self.has_base:
+        if not exists(self.namespace) or not self.has_base:
+            bridges.prepare_fabric(self.cloud_id)
             self._certain.clear()
             self._zones.clear()
             with inside(self.namespace):
@@ -190,7 +170,7 @@ class LinuxFabric(Fabric):
     def _serve_metadata(self, network: NetworkSpec) -> None:
         namespace = names.dhcp_namespace(self.cloud_id, network.id)
         if dhcp.wanted(network) and exists(namespace):
-            self.metadata.serve(namespace, names.dhcp_link(network.id), network.id, ipv6=True)
+            self.metadata.serve(namespace, names.dhcp_link(network.id), network.id, dhcp.metadata_v6(network))
 
     def _serve(self, state: FabricState) -> None:
         """DHCP of every network that this call touched."""

@@ -2,7 +2,7 @@
 
 On the bridge of an external network the host carries the subnet's gateway address, so that it reaches floating IPs and
 the guests get out through it (masqueraded by a table of this cloud alone). An operator who puts a card into that bridge
-has the physical network there as well.
+has the physical network there instead: its own router is the gateway then.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def apply(cloud_id: str, networks: dict[str, NetworkSpec], network: NetworkSpec)
     """`networks` are all that this host has, `network` among them: several may share one physical network."""
     root = names.root_bridge(cloud_id, _physical(network))
     sharing = [n for n in networks.values() if applies(n) and _physical(n) == _physical(network)]
-    addresses = [text for n in sharing for text in host_addresses(n)]
+    addresses = [] if _has_card(cloud_id, root) else [text for n in sharing for text in host_addresses(n)]
     _refuse_overlap(root, addresses)
     if root not in links.names():
         links.batch([["link", "add", root, "type", "bridge", "stp_state", "0", "forward_delay", "0",
@@ -50,6 +50,15 @@ def apply(cloud_id: str, networks: dict[str, NetworkSpec], network: NetworkSpec)
     links.set_up(root, True)
     set_addresses(root, addresses)
     _apply_root_rules(cloud_id, networks)
+
+
+def _has_card(cloud_id: str, root: str) -> bool:
+    """True when an operator put a link into the bridge: then the gateway is a real router out there, and hosts
+    that all carried its address would fight over it."""
+    if root not in links.names():
+        return False
+    mine = names.root_link_prefixes(cloud_id)
+    return any(not link.ifname.startswith(mine) for link in links.links("master", root))
 
 
 def _apply_uplink(cloud_id: str, network: NetworkSpec, root: str) -> None:
@@ -85,7 +94,8 @@ def remove(cloud_id: str, networks: dict[str, NetworkSpec], network: NetworkSpec
     links.delete(names.root_veth(cloud_id, network.id))
     sharing = [n for n in networks.values() if applies(n) and _physical(n) == _physical(network)]
     if sharing:
-        set_addresses(root, [text for n in sharing for text in host_addresses(n)])
+        if not _has_card(cloud_id, root):
+            set_addresses(root, [text for n in sharing for text in host_addresses(n)])
     else:
         links.delete(root)
         _open_foreign_firewall(cloud_id, root, wanted=False)
@@ -114,7 +124,7 @@ def _apply_root_rules(cloud_id: str, networks: dict[str, NetworkSpec]) -> None:
     for network in external:
         root = names.root_bridge(cloud_id, _physical(network))
         _open_foreign_firewall(cloud_id, root, wanted=True)
-        for subnet in network.subnets:
+        for subnet in network.subnets if not _has_card(cloud_id, root) else []:
             cidr = ipaddress.ip_network(subnet.cidr)
             family = "ip6" if cidr.version == 6 else "ip"
             rules.append(f'{family} saddr {cidr} oifname != "{root}" masquerade')

@@ -102,9 +102,16 @@ def run(argv: Sequence[str], *, stdin: str = "", ok: Sequence[int] = (0,)) -> su
     return done
 
 
+def has_ipv6() -> bool:
+    """False on a machine that was started without IPv6."""
+    return os.path.isdir("/proc/sys/net/ipv6")
+
+
 def sysctl(values: dict[str, str | int]) -> None:
     """Sets keys below /proc/sys/net of this thread's namespace ("ipv4.ip_forward"; a link's name may hold no dot)."""
     for key, value in values.items():
+        if key.startswith("ipv6.") and not has_ipv6():
+            continue
         path = "/proc/sys/net/" + key.replace(".", "/")
         try:
             with open(path, "w") as file:

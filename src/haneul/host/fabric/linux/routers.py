@@ -15,7 +15,7 @@ from haneul.host.fabric import names
 from . import bridges, filters, links, nft
 from .dnsmasq import Dnsmasq
 from .filters import METADATA_V4, METADATA_V6
-from .namespaces import FabricError, add, delete, exists, inside, run, sysctl
+from .namespaces import add, delete, inside, run, sysctl
 
 T = f"inet {names.ROUTER_TABLE}"
 
@@ -36,19 +36,12 @@ def advertiser(cloud_id: str, router_id: str) -> Dnsmasq:
 def apply(cloud_id: str, router: RouterSpec, networks: Mapping[str, NetworkSpec], dnsmasq: Dnsmasq) -> None:
     """The router exactly so. Its networks must be on this host."""
     namespace = names.router_namespace(cloud_id, router.id)
-    for interface in interfaces(router):
-        if interface.network_id not in networks:
-            raise FabricError(f"router {router.id} joins network {interface.network_id}, which this host does not know")
     rules = table(router)
-    if not exists(namespace):
-        add(namespace)
-        with inside(namespace):
-            sysctl({"ipv4.ip_forward": 1, "ipv6.conf.all.forwarding": 1, "ipv6.conf.default.accept_dad": 0,
-                    "ipv6.conf.default.accept_ra": 0, "ipv4.conf.all.send_redirects": 0,
-                    "ipv4.conf.default.send_redirects": 0, "ipv4.conf.all.arp_announce": 2,
-                    "ipv4.conf.all.arp_ignore": 1})
-            links.batch([["link", "set", "lo", "up"], ["address", "add", f"{METADATA_V4}/32", "dev", "lo"]])
+    add(namespace)
     with inside(namespace):
+        sysctl({"ipv4.ip_forward": 1, "ipv6.conf.all.forwarding": 1, "ipv6.conf.default.accept_dad": 0,
+                "ipv6.conf.default.accept_ra": 0, "ipv4.conf.all.send_redirects": 0,
+                "ipv4.conf.default.send_redirects": 0, "ipv4.conf.all.arp_announce": 2, "ipv4.conf.all.arp_ignore": 1})
         nft.batch(rules)
     _apply_links(cloud_id, router, networks, namespace)
     with inside(namespace):
@@ -79,7 +72,10 @@ def _apply_links(cloud_id: str, router: RouterSpec, networks: Mapping[str, Netwo
 
 def _apply_addresses(router: RouterSpec) -> None:
     there = {link.ifname: link for link in links.links()}
-    commands, news = [], []
+    commands: list[list[str]] = []
+    news: list[tuple[str, str, list[str]]] = []
+    if METADATA_V4 not in {a.local for a in there["lo"].addr_info}:
+        commands += [["link", "set", "lo", "up"], ["address", "add", f"{METADATA_V4}/32", "dev", "lo"]]
     for interface in interfaces(router):
         name = link_name(router, interface)
         wanted = [*interface.ips]
