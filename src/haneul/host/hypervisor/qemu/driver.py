@@ -9,7 +9,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +35,7 @@ from haneul.host.hypervisor.qemu.process import find_by_argument
 from haneul.host.hypervisor.qemu.record import Folder
 from haneul.host.segments import segment
 
+ADOPT_SECONDS = 0.5  # that the start waits; a QEMU that does not answer is waited for in the background
 BOUND_SECONDS = 5.0  # between looks at the consoles' length
 
 log = logging.getLogger(__name__)
@@ -72,10 +73,16 @@ class QemuHypervisor(Hypervisor):
             machine = self._machine(path.name)
             if machine.record is None:
                 shutil.rmtree(path)
-                continue
-            self._machines[path.name] = machine
+            else:
+                self._machines[path.name] = machine
+
+        def adopt(id: str, machine: Machine) -> None:
             with machine.lock:
-                machine.adopt(strays.get(path.name))
+                machine.adopt(strays.get(id))
+
+        pool = ThreadPoolExecutor(16, "adopt")
+        wait([pool.submit(adopt, id, machine) for id, machine in self._machines.items()], ADOPT_SECONDS)
+        pool.shutdown(wait=False)
 
     def _machine(self, id: str) -> Machine:
         return Machine(Folder(self._folder / segment(id)), self._cloud_id, self._open_tap, self._on_event)
@@ -120,6 +127,18 @@ class QemuHypervisor(Hypervisor):
         with machine.lock:
             if machine.alive():
                 machine.let_go(port_id)
+
+    def close(self) -> None:
+        """Lets go of every server; they run on."""
+        with self._guard:
+            machines = list(self._machines.values())
+        for machine in machines:
+            with machine.lock:
+                if machine.monitor is not None and not machine.monitor.gone:
+                    try:
+                        machine.monitor.close()
+                    except MonitorError as error:
+                        log.info("%s: %s", machine.folder.path.name, error)
 
     # ------------------------------------------------------------ questions
 

@@ -20,6 +20,7 @@ from haneul.host.hypervisor.qemu.process import Process, boot_id, confined, star
 from haneul.host.hypervisor.qemu.record import Folder, Record
 
 START_SECONDS = 30.0
+RECONNECT_SECONDS = 5.0
 OVERHEAD_BYTES = 512 << 20  # of QEMU itself: its code, the screen, I/O buffers
 TCG_BYTES = 1 << 30  # of translated code, at most
 SOCKET_PATH_LENGTH = 107
@@ -78,9 +79,12 @@ class Machine:
         return (self.process.epitaph() if self.process else "QEMU ended") + (f": {words}" if words else "")
 
     def connected(self) -> Monitor:
-        """The connection of a server that is there; Conflict when it is not."""
-        if self.power() not in ("running", "paused") or self.monitor is None:
+        """The connection of a server that is there; Conflict when it is not, MonitorError when QEMU does not answer."""
+        if self.power() not in ("running", "paused"):
             raise Conflict(f"server {self.folder.path.name} is {self.power()}")
+        if self.monitor is None or self.monitor.gone:
+            self.connect(RECONNECT_SECONDS)
+        assert self.monitor is not None
         return self.monitor
 
     # ------------------------------------------------------------ beginning
@@ -163,7 +167,7 @@ class Machine:
             process.end()
             return
         try:
-            self.connect(10.0)
+            self.connect(RECONNECT_SECONDS)
             self.tidy()
         except MonitorError as error:
             log.warning("server %s: QEMU (process %d) does not answer: %s", record.spec.id, record.pid, error)

@@ -52,6 +52,7 @@ class Monitor:
         self._client.logger.disabled = True  # every lost connection would be an error there; here it is an event
         self._on_event = on_event
         self.status = "unknown"
+        self.gone = False
         _wait(self._connect(path), seconds)
 
     async def _connect(self, path: str) -> None:
@@ -76,8 +77,20 @@ class Monitor:
             await self._client.disconnect()
         except (QMPError, OSError, EOFError):
             pass  # how it ended does not matter: the process tells
+        self.gone = True
         self._tasks[0].cancel()
         self._on_event("GONE", {})
+
+    def close(self) -> None:
+        """QEMU's control socket is free for somebody else afterwards."""
+
+        async def leave() -> None:
+            for task in self._tasks:
+                task.cancel()
+            await self._client.disconnect()
+
+        self.gone = True
+        _wait(leave(), ANSWER_SECONDS)
 
     def execute(self, command: str, arguments: dict[str, Any] | None = None, *, seconds: float = ANSWER_SECONDS) -> Any:
         return _wait(self._client.execute(command, arguments), seconds)
