@@ -226,8 +226,8 @@ def test_the_agent_is_lean(agent: Agent) -> None:
     """Neither the database's nor the API's libraries; their weight is more than all it needs itself."""
     maps = Path(f"/proc/{agent.process.pid}/maps").read_text()
     assert "sqlalchemy" not in maps and "psycopg" not in maps
-    done = subprocess.run([sys.executable, "-c", "import haneul.host.agent, haneul.host.hypervisor.qemu, sys; print(*sys.modules)"],
-                          capture_output=True, text=True, check=True)
+    program = "import haneul.host.agent, haneul.host.hypervisor.qemu, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert not loaded & {"sqlalchemy", "litestar", "structlog", "oslo_utils", "httpx", "pydantic"}
 

@@ -111,6 +111,7 @@ def main(argv: list[str] | None = None) -> None:
         timeout_graceful_shutdown=5, backlog=1024))
     server.run(sockets=[listener])
     paths.agent_socket.unlink(missing_ok=True)
+    os.ftruncate(lock, 0)
     os.close(lock)
 
 
