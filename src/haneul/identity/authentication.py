@@ -130,26 +130,37 @@ def _by_password(cloud: Cloud, identity: Identity) -> Proof:
         raise BadRequest("Expecting to find password in identity. The server could not comply with the request since it is "
                          "either malformed or otherwise incorrect. The client is assumed to be in error.")
     reference = identity.password.user
+    user = _right_password(cloud, reference, reference.password or "")
+    if user is None:
+        raise Unauthorized()
+    if user.password_expires_at is not None and user.password_expires_at <= clock.now() \
+            and not user.options.get("ignore_password_expiry"):
+        raise Unauthorized(f"The password is expired and needs to be changed for user: {user.id}.")
+    return Proof(user.id)
+
+
+def by_old_password(cloud: Cloud, user_id: str, password: str) -> User | None:
+    """For changing it: an expired password is good enough, a disabled or locked user is not."""
+    return _right_password(cloud, UserRef(id=user_id), password)
+
+
+def _right_password(cloud: Cloud, reference: UserRef, given: str) -> User | None:
     settings = cloud.config.identity
     with cloud.database.read() as tx:
         user = find_user(tx, reference)
         stored = current_password(tx, user.id) if user else None
         failure = tx.get(Failure, user.id) if user else None
         enabled = user is not None and user.enabled and _domain_enabled(tx, user.domain_id)
-    given = reference.password or ""
     right = passwords.matches(given[:passwords.MAXIMUM], stored or passwords.dummy(settings.bcrypt_rounds))
     locked = user is not None and _locked(settings, user, failure)
     if user is None or stored is None or not right or not enabled or locked:
         if user is not None and not right and not locked and settings.lockout_failures:
             _count_failure(cloud, user.id)
-        raise Unauthorized()
+        return None
     if failure is not None:
         with cloud.database.write() as tx:
             tx.execute(delete(Failure).where(Failure.user_id == user.id))
-    if user.password_expires_at is not None and user.password_expires_at <= clock.now() \
-            and not user.options.get("ignore_password_expiry"):
-        raise Unauthorized(f"The password is expired and needs to be changed for user: {user.id}.")
-    return Proof(user.id)
+    return user
 
 
 def _by_token(cloud: Cloud, identity: Identity) -> Proof:

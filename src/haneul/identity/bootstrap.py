@@ -11,8 +11,18 @@ from sqlalchemy import func, select
 
 from haneul.identity import passwords
 from haneul.identity.keys import Keys
-from haneul.identity.model import (Assignment, CatalogService, Endpoint, ImpliedRole, Password, Project, Region, Role, State,
-                                   User)
+from haneul.identity.model import (
+    Assignment,
+    CatalogService,
+    Endpoint,
+    ImpliedRole,
+    Password,
+    Project,
+    Region,
+    Role,
+    State,
+    User,
+)
 from haneul.identity.tokens import Tokens
 from haneul.kernel import clock, ids
 from haneul.kernel.database import Transaction
@@ -59,7 +69,7 @@ def _first(tx: Transaction) -> None:
     project = Project(id=ids.new_hex(), name="admin", domain_id="default", parent_id="default", enabled=True,
                       description="Bootstrap project for initializing the cloud.")
     user = User(id=ids.new_hex(), name="admin", domain_id="default", enabled=True, created_at=clock.now())
-    roles = {name: Role(id=ids.new_hex(), name=name) for name in ROLES}
+    roles = {name: Role(id=ids.new_hex(), name=name, options={"immutable": True}) for name in ROLES}
     tx.add_all([project, user, *roles.values(), Region(id=config.api.region)])
     tx.flush()
     tx.add_all(ImpliedRole(prior_id=roles[prior].id, implied_id=roles[implied].id) for prior, implied in IMPLIED)

@@ -56,7 +56,8 @@ class Project(Watched, Base):
     __tablename__ = "identity_projects"
     __table_args__ = (
         UniqueConstraint("domain_id", "name"),
-        Index("uq_identity_domains_name", "name", unique=True, sqlite_where=text("is_domain"), postgresql_where=text("is_domain")),
+        Index("uq_identity_domains_name", "name", unique=True, sqlite_where=text("is_domain"),
+              postgresql_where=text("is_domain")),
     )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -68,6 +69,11 @@ class Project(Watched, Base):
     description: Mapped[str] = mapped_column(Text, default="")
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
     extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+    @property
+    def policy_target(self) -> dict[str, Any]:
+        return {"target.project.id": self.id, "target.project.domain_id": self.domain_id, "target.domain_id": self.domain_id,
+                "target.domain.id": self.id if self.is_domain else self.domain_id}
 
 
 class ProjectTag(Base):
@@ -90,6 +96,10 @@ class User(Watched, Base):
     created_at: Mapped[datetime]
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
     extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+    @property
+    def policy_target(self) -> dict[str, Any]:
+        return {"target.user.id": self.id, "target.user.domain_id": self.domain_id, "user_id": self.id}
 
 
 class Password(Base):
@@ -123,6 +133,10 @@ class Group(Watched, Base):
     description: Mapped[str] = mapped_column(Text, default="")
     extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
+    @property
+    def policy_target(self) -> dict[str, Any]:
+        return {"target.group.id": self.id, "target.group.domain_id": self.domain_id}
+
 
 class Membership(Watched, Base):
     __tablename__ = "identity_memberships"
@@ -145,6 +159,10 @@ class Role(Watched, Base):
     description: Mapped[str | None] = mapped_column(Text)
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
     extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+    @property
+    def policy_target(self) -> dict[str, Any]:
+        return {"target.role.id": self.id, "target.role.name": self.name, "target.role.domain_id": self.domain_id}
 
 
 class ImpliedRole(Watched, Base):

@@ -25,4 +25,5 @@ def revoke(tx: Transaction, subject: str) -> None:
 def forget_old(cloud: Cloud) -> int:
     """Rows whose tokens have all expired."""
     with cloud.database.write() as tx:
-        return int(tx.execute(delete(Revocation).where(Revocation.until < clock.seconds())).rowcount)
+        old = delete(Revocation).where(Revocation.until < clock.seconds()).returning(Revocation.id)
+        return len(tx.execute(old).all())

@@ -1,10 +1,22 @@
 """The wire of identity."""
 
-from haneul.identity.api import auth
+from haneul.identity.api import (
+                                 application_credentials,
+                                 auth,
+                                 directory,
+                                 domains,
+                                 grants,
+                                 groups,
+                                 projects,
+                                 role_assignments,
+                                 roles,
+                                 users,
+)
 from haneul.kernel.wire.errors import keystone
 from haneul.kernel.wire.routes import Service
 
 service = Service(
     type="identity", name="keystone", prefix="/identity/v3", aliases=("/v3",), error_body=keystone,
     unauthenticated_header='Keystone uri="/identity"', denied="You are not authorized to perform the requested action: {rule}.",
-    routes=[auth.routes])
+    routes=[auth.routes, domains.routes, projects.routes, users.routes, groups.routes, roles.routes, grants.routes,
+            role_assignments.routes, directory.routes, application_credentials.routes])
