@@ -105,6 +105,8 @@ class Application:
                     headers += service.microversions.headers(call.version)
                 headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in call.reply_headers.items()]
             await _send(send, status, reply, headers, scope["method"])
+        elif call is not None and call.started is not None:
+            status = call.started
         elapsed = time.perf_counter() - started
         REQUESTS.labels(service.name, scope["method"], route_path, str(status)).observe(elapsed)
         if scope["method"] not in ("GET", "HEAD") or status >= 400:

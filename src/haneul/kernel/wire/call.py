@@ -46,6 +46,7 @@ class Call:
         self.route: Route
         self.content: bytes = b""
         self.reply_headers: dict[str, str] = {}
+        self.started: int | None = None  # the status of an answer that a stream began by itself
         self._tx: Transaction | None = None
         self._query: list[tuple[str, str]] | None = None
         self.receive: Callable[[], Awaitable[Any]]
@@ -117,6 +118,7 @@ class Call:
 
     async def start(self, status: int, headers: dict[str, str]) -> None:
         """Begins an answer that is streamed with `write`."""
+        self.started = status
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         raw += [(name.encode(), self.request_id.encode()) for name in self.found.service.request_id_headers]
         await self.send({"type": "http.response.start", "status": status, "headers": raw})
