@@ -119,8 +119,10 @@ def _open(cloud: Cloud, row: ImageRow) -> int:
 
 
 async def _give(call: Call, file: int, position: int, end: int) -> None:
-    """The next piece is read while the last one goes out."""
+    """The next piece is read while the last one goes out, until the client has all or is gone."""
     loop = asyncio.get_running_loop()
+    await call.receive()  # the empty body; what comes next is the end of the connection
+    gone = asyncio.ensure_future(call.receive())
 
     def piece(start: int) -> Any:
         return loop.run_in_executor(None, os.pread, file, min(store.READ, end - start), start)
@@ -132,12 +134,15 @@ async def _give(call: Call, file: int, position: int, end: int) -> None:
             coming = None
             if not chunk:
                 raise ConnectionError("the image's file became shorter")
+            if gone.done():
+                return
             position += len(chunk)
             coming = piece(position) if position < end else None
             await call.write(chunk, more=coming is not None)
         if position == 0 and end == 0:
             await call.write(b"", more=False)
     finally:
+        gone.cancel()
         if coming is not None:
             await asyncio.wait([coming])  # nothing may read a file that is closed
 

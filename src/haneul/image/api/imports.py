@@ -1,0 +1,77 @@
+"""Import on the wire: methods, stores, the import itself and its tasks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from haneul.image import imports
+from haneul.image.api.images import image_of
+from haneul.image.imports import Import
+from haneul.image.model import ImageRow
+from haneul.kernel.clock import iso
+from haneul.kernel.tasks import TaskRow
+from haneul.kernel.wire.call import Call
+from haneul.kernel.wire.routes import Routes
+
+routes = Routes()
+
+
+@routes.get("/info/import", rule="image:schemas")
+def methods(call: Call) -> dict[str, Any]:
+    return {"import-methods": {"description": "Import methods available.", "type": "array", "value": list(imports.METHODS)}}
+
+
+@routes.get("/info/stores", rule="image:schemas")
+def stores(call: Call) -> dict[str, Any]:
+    return {"stores": [{"id": "file", "description": "Files of the control plane", "default": "true"}]}
+
+
+@routes.get("/info/stores/detail", rule="stores_info_detail")
+def store_details(call: Call) -> dict[str, Any]:
+    properties = {"data_dir": str(call.cloud.paths.images), "chunk_size": 65536, "thin_provisioning": False}
+    return {"stores": [{"id": "file", "type": "file", "description": "Files of the control plane", "default": "true",
+                        "weight": 0, "properties": properties}]}
+
+
+@routes.post("/images/{image_id}/import", rule="upload_image", target=image_of, body=Import, status=202)
+def start(call: Call, row: ImageRow, body: Import) -> None:
+    imports.start(call.tx, call.context, row, body)
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else iso(datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None))
+
+
+def view(row: TaskRow, *, whole: bool = False) -> dict[str, Any]:
+    status, message = imports.state(row)
+    ended = row.finished + 48 * 3600 if row.finished else None
+    shown: dict[str, Any] = {
+        "id": row.id, "type": "api_image_import", "status": status, "owner": row.project_id, "expires_at": _moment(ended),
+        "created_at": _moment(row.created), "updated_at": _moment(row.finished or row.step_started or row.created),
+        "self": f"/v2/tasks/{row.id}", "schema": "/v2/schemas/task"}
+    if whole:
+        arguments = row.arguments
+        method = {key: arguments[key] for key in ("uri",) if arguments.get(key)}
+        shown |= {"input": {"image_id": arguments["image_id"], "import_req": {"method": {"name": arguments["method"], **method}}},
+                  "result": {"image_id": arguments["image_id"]} if status == "success" else None, "message": message,
+                  "image_id": arguments["image_id"], "user_id": row.user_id, "request_id": row.request_id}
+    return shown
+
+
+@routes.get("/images/{image_id}/tasks", rule="get_image", target=image_of)
+def tasks_of(call: Call, row: ImageRow) -> dict[str, Any]:
+    return {"tasks": [view(found, whole=True) for found in imports.tasks(call.tx, call.context, row.id)]}
+
+
+@routes.get("/tasks", rule="get_tasks")
+def index(call: Call) -> dict[str, Any]:
+    wanted = {key: call.argument(key) for key in ("status", "type")}
+    shown = [view(row) for row in imports.tasks(call.tx, call.context)]
+    return {"tasks": [task for task in shown if all(not value or task[key] == value for key, value in wanted.items())],
+            "first": "/v2/tasks", "schema": "/v2/schemas/tasks"}
+
+
+@routes.get("/tasks/{task_id}", rule="get_task", target=lambda call: imports.task(call.tx, call.context, call.values["task_id"]))
+def show(call: Call, row: TaskRow) -> dict[str, Any]:
+    return view(row, whole=True)
