@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from running import free_port
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(os.geteuid() != 0, reason="a cloud needs root"), pytest.mark.timeout(180)]
