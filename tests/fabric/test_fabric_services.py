@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,10 +19,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fabric_world as world
+import msgspec
 import pytest
 from fabric_guests import Guest, ethernet, guests, ipv4, udp
 
-from haneul.host.contract import Conflict, FabricIds, FabricState, FixedIP, NetworkSpec, PortSpec
+from haneul.host.contract import Conflict, FabricIds, FabricState, FixedIP, HostError, NetworkSpec, PortSpec
 from haneul.host.fabric import names
 from haneul.host.fabric.linux import LinuxFabric, links, namespaces
 from haneul.kernel.config import Paths
@@ -537,3 +539,70 @@ def test_a_card_in_the_bridge_takes_the_gateway_over(linux: LinuxFabric, cloud_i
     linux.apply(FabricState(networks=[NetworkSpec(**{**{f: getattr(public, f) for f in public.__struct_fields__},
                                                      "mtu": 1450})]))
     assert "172.30.4.1" not in [a.local for link in links.links("dev", root) for a in link.addr_info]
+
+
+@pytest.mark.skipif(shutil.which("iptables") is None, reason="needs iptables")
+@pytest.mark.parametrize("docker", [True, False])
+def test_beside_a_firewall_that_forwards_nothing(linux: LinuxFabric, cloud_id: str, docker: bool) -> None:
+    namespaces.run(["iptables", "-P", "FORWARD", "DROP"])
+    if docker:
+        for rule in (["-N", "DOCKER-USER"], ["-A", "DOCKER-USER", "-j", "RETURN"], ["-A", "FORWARD", "-j", "DOCKER-USER"]):
+            namespaces.run(["iptables", *rule])
+    before = namespaces.run(["iptables", "-S"]).stdout
+    port = world.port(5)
+    links.batch([["link", "add", "up0", "type", "veth", "peer", "name", "up1"]])
+    routed(linux, port)
+    mine = namespaces.run(["iptables", "-S"]).stdout
+    assert mine.count(names.root_comment(cloud_id)) == 2
+    linux.purge()
+    assert namespaces.run(["iptables", "-S"]).stdout == before
+
+
+APPLY = """
+import msgspec, sys
+from pathlib import Path
+from haneul.host.contract import FabricState
+from haneul.host.fabric.linux import LinuxFabric
+from haneul.kernel.config import Paths
+state = msgspec.json.decode(Path(sys.argv[3]).read_bytes(), type=FabricState)
+fabric = LinuxFabric(sys.argv[1], Paths(Path(sys.argv[2])), "http://127.0.0.1:9", b"secret", "127.0.0.1")
+print("ready", flush=True)
+fabric.apply(state)
+print("applied", flush=True)
+"""
+
+
+@pytest.mark.parametrize("milliseconds", [0, 15, 40, 70, 110, 160, 220, 300])
+def test_an_agent_killed_in_the_middle_is_followed_by_one_that_finishes(
+        machine: str, cloud_id: str, tmp_path: Path, milliseconds: int) -> None:
+    net = world.dual_network()
+    state = FabricState(networks=[net, world.external()], security_groups=[world.OPEN],
+                        ports=[world.port(5, net), world.port(6, net)], routers=[world.router(net)])
+    (tmp_path / "state.json").write_bytes(msgspec.json.encode(state))
+    child = subprocess.Popen([sys.executable, "-c", APPLY, cloud_id, str(tmp_path), str(tmp_path / "state.json")],
+                             stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None and child.stdout.readline() == "ready\n"
+    time.sleep(milliseconds / 1000)
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    fabric = LinuxFabric(cloud_id, Paths(tmp_path), "http://127.0.0.1:9", b"secret", "127.0.0.1")
+    try:
+        try:
+            fabric.apply(state)
+        except HostError:  # a program that the dead agent had started was still at work: asked again, it goes on
+            time.sleep(0.5)
+            fabric.apply(state)
+        found = fabric.inventory()
+        assert (found.unhealthy, found.strays) == ([], [])
+        assert (len(found.networks), len(found.ports), len(found.routers)) == (2, 2, 1)
+        with guests(cloud_id, state.ports) as (a, b):
+            for guest, number in ((a, 5), (b, 6)):
+                guest.address(f"10.1.0.{number}/24", gateway="10.1.0.1")
+            assert a.pings("10.1.0.6") and a.pings("172.30.4.1")
+            a.inject(dhcp_message(a.mac, 1))
+            assert dhcp_answer(a, 2) is not None
+    finally:
+        fabric.purge()
+    assert not [name for name in namespaces.named("hn-") if cloud_id in name]
+    assert [name for name in sorted(links.names()) if name != "lo"] == []

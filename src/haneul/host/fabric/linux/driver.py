@@ -110,10 +110,13 @@ class LinuxFabric(Fabric):
                                        if exists(names.router_namespace(self.cloud_id, id))})
         for port in self.memory.ports.items.values():
             self._index(port)
-        for network in self.memory.networks.items.values():
-            self._serve_metadata(network)
-        for router in self.memory.routers.items.values():
-            self._serve_router_metadata(router)
+        try:
+            for network in self.memory.networks.items.values():
+                self._serve_metadata(network)
+            for router in self.memory.routers.items.values():
+                self._serve_router_metadata(router)
+        except (FabricError, OSError) as error:  # the inventory will call it unhealthy, and apply will mend it
+            log.warning("a metadata listener could not be taken up again: %s", error)
 
     def doubt(self, ids: Iterable[str]) -> None:
         """The filters of these are written anew by the next apply that names them."""

@@ -9,6 +9,7 @@ request goes on to the control plane with headers of ours, signed.
 from __future__ import annotations
 
 import asyncio
+import errno
 import hmac
 import logging
 import socket
@@ -21,13 +22,14 @@ import h11
 import httpx
 
 from .filters import METADATA_V4, METADATA_V6
-from .namespaces import inside
+from .namespaces import FabricError, inside
 
 log = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 10.0
 UPSTREAM_SECONDS = 30.0
 IDLE_SECONDS = 30.0
+BIND_SECONDS = 3.0
 MAX_HEADER_BYTES = 16 * 1024
 MAX_BODY_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
@@ -96,13 +98,26 @@ class MetadataProxy:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.encode())
             scope = (address, 80, 0, socket.if_nametoindex(link)) if family == socket.AF_INET6 else (address, 80)
-            made.bind(scope)
+            MetadataProxy._bind(made, scope)
             made.listen(128)
             made.setblocking(False)
         except OSError:
             made.close()
             raise
         return made
+
+    @staticmethod
+    def _bind(made: socket.socket, address: tuple[str, int] | tuple[str, int, int, int]) -> None:
+        """An agent that was killed may leave a child for a moment that still holds its sockets."""
+        deadline = time.monotonic() + BIND_SECONDS
+        while True:
+            try:
+                made.bind(address)
+                return
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                    raise FabricError(f"the metadata address cannot be served: {error.strerror}") from error
+                time.sleep(0.02)
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
