@@ -45,7 +45,7 @@ def prepare(cloud: Cloud) -> None:
     with cloud.database.read() as tx:
         state = tx.get(State, 1)
         known = set(tx.execute(select(CatalogService.type)).scalars())
-        due = state is None or state.url != cloud.url or not {service.type for service in cloud.services} <= known
+        due = state is None or state.url != cloud.url or not {service.type for service in cloud.services if service.catalog} <= known
     if due:
         cloud.database.transact(_bootstrap)
     cloud.put(Tokens(cloud, keys))
@@ -108,7 +108,7 @@ def _catalog(tx: Transaction, state: State) -> None:
         tx.flush()
     known = set(tx.execute(select(CatalogService.type)).scalars())
     for service in cloud.services:
-        if service.type in known:
+        if service.type in known or not service.catalog:
             continue
         row = CatalogService(id=ids.new_hex(), type=service.type, name=service.name, enabled=True)
         tx.add(row)

@@ -94,6 +94,7 @@ class Service(Struct, kw_only=True):
     request_id_headers: tuple[str, ...] = ("x-openstack-request-id",)
     aliases: tuple[str, ...] = ()  # further prefixes that answer the same (/v3 for /identity/v3)
     unauthenticated_header: str | None = None  # of a 401: Keystone's WWW-Authenticate
+    catalog: bool = True  # whether clients find it in the catalog
     denied: str = "Policy doesn't allow {rule} to be performed."  # the text of a 403
 
 
