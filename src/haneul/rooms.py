@@ -5,6 +5,7 @@ from __future__ import annotations
 from haneul.identity import room as identity
 from haneul.image import room as image
 from haneul.kernel.room import Room
+from haneul.network import room as network
 from haneul.placement import room as placement
 
-ROOMS: list[Room] = [identity, image, placement]
+ROOMS: list[Room] = [identity, image, placement, network]

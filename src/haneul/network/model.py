@@ -15,7 +15,10 @@ Id = String(36)
 
 
 class Standard:
-    """What every Neutron resource has."""
+    """What every Neutron resource has. `policy_target`, set by a route's loader, is what the policy sees of it."""
+
+    __allow_unmapped__ = True
+    policy_target: Any = None
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=ids.new)
     project_id: Mapped[str] = mapped_column(String(64), default="", index=True)

@@ -1,0 +1,54 @@
+"""/extensions: what of Neutron's many extensions works here, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from haneul.kernel.wire.call import Call
+from haneul.kernel.wire.routes import Routes
+from haneul.network.errors import ExtensionNotFound
+
+routes = Routes()
+EXTENSIONS = {
+    "address-scope": "Address scope", "agent": "agent", "allowed-address-pairs": "Allowed Address Pairs",
+    "availability_zone": "Availability Zone", "binding": "Port Binding",
+    "default-subnetpools": "Default Subnetpools", "ext-gw-mode": "Neutron L3 Configurable external gateway mode",
+    "external-net": "Neutron external network", "extra_dhcp_opt": "Neutron Extra DHCP options",
+    "extraroute": "Neutron Extra Route", "extraroute-atomic": "Atomically add/remove extra routes",
+    "filter-validation": "Filter parameters validation", "fip-port-details": "Floating IP Port Details Extension",
+    "floatingip-pools": "Floating IP Pools Extension", "ip-substring-filtering": "IP address substring filtering",
+    "net-mtu": "Network MTU", "net-mtu-writable": "Network MTU (writable)", "network-ip-availability": "Network IP Availability",
+    "network_availability_zone": "Network Availability Zone", "pagination": "Pagination support",
+    "port-security": "Port Security", "project-id": "project_id field enabled", "provider": "Provider Network",
+    "quota-check-limit": "Quota engine limit check", "quota_details": "Quota details management support",
+    "quotas": "Quota management support", "rbac-address-scope": "Add address_scope type to RBAC",
+    "rbac-policies": "RBAC Policies", "rbac-security-groups": "Add security_group type to network RBAC",
+    "rbac-subnetpool": "Add subnetpool type to RBAC", "revision-if-match": "If-Match constraints based on revision_number",
+    "router": "Neutron L3 Router", "router_availability_zone": "Router Availability Zone",
+    "security-group": "security-group", "security-groups-default-rules": "Default rules for security groups",
+    "security-groups-normalized-cidr": "Normalized CIDR field for security group rules",
+    "sorting": "Sorting support", "standard-attr-description": "standard-attr-description",
+    "standard-attr-revisions": "Resource revision numbers", "standard-attr-tag": "Tag support for resources with standard attribute",
+    "standard-attr-timestamp": "Resource timestamps", "stateful-security-group": "Stateful security group",
+    "subnet-service-types": "Subnet service types", "subnet_allocation": "Subnet Allocation",
+    "subnetpool-prefix-ops": "Subnet Pool Prefix Operations", "security-groups-shared-filtering": "Security group filtering on the shared field",
+    "tag-ports-during-bulk-creation": "Tag Ports During Bulk Creation",
+}
+
+
+def _view(alias: str) -> dict[str, Any]:
+    name = EXTENSIONS[alias]
+    return {"alias": alias, "name": name, "description": name, "updated": "2020-01-01T00:00:00-00:00", "links": []}
+
+
+@routes.get("/extensions", rule="get_extension")
+def index(call: Call) -> dict[str, Any]:
+    return {"extensions": [_view(alias) for alias in sorted(EXTENSIONS)]}
+
+
+@routes.get("/extensions/{alias}", rule="get_extension")
+def show(call: Call) -> dict[str, Any]:
+    alias = call.values["alias"]
+    if alias not in EXTENSIONS:
+        raise ExtensionNotFound(alias)
+    return {"extension": _view(alias)}

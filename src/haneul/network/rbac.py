@@ -1,0 +1,114 @@
+"""RBAC policies: opening an object to another project, or to everybody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+
+from haneul.kernel.context import Context
+from haneul.kernel.database import Transaction
+from haneul.network import access, quota
+from haneul.network.errors import (BadAttribute, DuplicateRbacPolicy, InvalidInput, NetworkNotFound, PolicyNotAuthorized,
+                                   RbacPolicyInUse, RbacPolicyNotFound)
+from haneul.network.model import (AddressScopeRow, FloatingIpRow, MembershipRow, NetworkRow, PortRow, RbacRow, RouterRow,
+                                  SecurityGroupRow, SubnetPoolRow, SubnetRow)
+
+KINDS: dict[str, Any] = {"network": NetworkRow, "security_group": SecurityGroupRow, "address_scope": AddressScopeRow,
+                         "subnetpool": SubnetPoolRow}
+
+
+def visible(context: Context) -> Any:
+    if access.sees_all(context):
+        return RbacRow.id.is_not(None)
+    return RbacRow.project_id == context.project_id
+
+
+def get(tx: Transaction, context: Context, id: str) -> RbacRow:
+    row = tx.execute(select(RbacRow).where(RbacRow.id == id, visible(context))).scalar()
+    if row is None:
+        raise RbacPolicyNotFound(id)
+    return row
+
+
+def create(tx: Transaction, context: Context, *, project_id: str, object_type: str, object_id: str, action: str,
+           target_project: str) -> RbacRow:
+    if object_type not in KINDS:
+        raise BadAttribute("object_type", f"'{object_type}' is not in {sorted(KINDS)}")
+    actions = ("access_as_shared", "access_as_external") if object_type == "network" else ("access_as_shared",)
+    if action not in actions:
+        raise InvalidInput(f"Invalid action '{action}' for object type '{object_type}'. Valid actions: {', '.join(actions)}")
+    quota.check(tx, project_id, rbac_policy=1)
+    thing = _object(tx, context, object_type, object_id)
+    if action == "access_as_external" and not context.is_admin:
+        raise PolicyNotAuthorized("create_rbac_policy")
+    if tx.execute(select(RbacRow.id).where(RbacRow.object_id == object_id, RbacRow.action == action,
+                                           RbacRow.target_project == target_project)).first():
+        raise DuplicateRbacPolicy()
+    row = RbacRow(project_id=project_id, object_type=object_type, object_id=object_id, action=action, target_project=target_project)
+    tx.add(row)
+    tx.flush()
+    _settle(tx, thing, object_type, action)
+    return row
+
+
+def retarget(tx: Transaction, row: RbacRow, target_project: str) -> RbacRow:
+    _check_unused(tx, row)
+    row.target_project = target_project
+    tx.flush()
+    _settle(tx, tx.get_one(KINDS[row.object_type], row.object_id), row.object_type, row.action)
+    return row
+
+
+def delete(tx: Transaction, row: RbacRow) -> None:
+    _check_unused(tx, row)
+    kind, id, action = row.object_type, row.object_id, row.action
+    tx.delete(row)
+    tx.flush()
+    thing = tx.get(KINDS[kind], id)
+    if thing is not None:
+        _settle(tx, thing, kind, action)
+
+
+def _object(tx: Transaction, context: Context, kind: str, id: str) -> Any:
+    """Only an owner opens an object."""
+    model = KINDS[kind]
+    row = tx.execute(select(model).where(model.id == id, access.owned(model, context))).scalar()
+    if row is None:
+        raise NetworkNotFound(id) if kind == "network" else RbacPolicyNotFound(id)
+    return row
+
+
+def _settle(tx: Transaction, thing: Any, kind: str, action: str) -> None:
+    """`shared` and `external` follow from the policies for everybody; a network is external as soon as there is any."""
+    every = select(RbacRow.id).where(RbacRow.object_id == thing.id, RbacRow.action == action)
+    if action == "access_as_external":
+        thing.external = tx.execute(every.limit(1)).first() is not None
+    else:
+        thing.shared = tx.execute(every.where(RbacRow.target_project == "*")).first() is not None
+    tx.flush()
+
+
+def _check_unused(tx: Transaction, row: RbacRow) -> None:
+    """What the target project has on the object would be cut off."""
+    if row.object_type == "security_group":
+        users = select(PortRow.project_id).join(MembershipRow, MembershipRow.port_id == PortRow.id).where(
+            MembershipRow.security_group_id == row.object_id)
+    elif row.object_type == "subnetpool":
+        users = select(SubnetRow.project_id).where(SubnetRow.subnetpool_id == row.object_id)
+    elif row.object_type == "address_scope":
+        users = select(SubnetPoolRow.project_id).where(SubnetPoolRow.address_scope_id == row.object_id)
+    elif row.action == "access_as_external":
+        users = select(RouterRow.project_id).where(RouterRow.gateway_network_id == row.object_id).union(
+            select(FloatingIpRow.project_id).where(FloatingIpRow.floating_network_id == row.object_id))
+    else:
+        users = select(PortRow.project_id).where(PortRow.network_id == row.object_id)
+    owner = tx.execute(select(KINDS[row.object_type].project_id).where(KINDS[row.object_type].id == row.object_id)).scalar()
+    others = select(RbacRow.target_project).where(RbacRow.object_id == row.object_id, RbacRow.action == row.action,
+                                                  RbacRow.id != row.id)
+    covered = set(tx.execute(others).scalars()) | {owner, ""}
+    using = {project for (project,) in tx.execute(users)} - covered
+    if "*" not in covered and (using if row.target_project == "*" else row.target_project in using):
+        raise RbacPolicyInUse(row.object_id, "other projects use it")
+
+
