@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import delete, select
-from sqlalchemy.orm import aliased
 
 from haneul.identity import passwords
 from haneul.identity.model import ApplicationCredential, Failure, Password, Project, User
-from haneul.identity.standing import UNSCOPED, Scope
+from haneul.identity.standing import UNSCOPED, Scope, Standing
 from haneul.identity.tokens import METHODS, Claims, Entry, Tokens, audit_id
 from haneul.kernel import clock
 from haneul.kernel.database import Transaction
@@ -104,8 +103,9 @@ def log_in(cloud: Cloud, auth: Auth) -> tuple[str, Entry]:
     tokens = cloud.get(Tokens)
     revision = tokens.revision.read()
     with cloud.database.read() as tx:
-        _enough_factors(tx, proofs[0].user_id, methods, base)
-        scope = _scope(tx, auth, proofs[0].user_id, base, credential, revision)
+        user = tokens.standing(tx, proofs[0].user_id, UNSCOPED, revision)
+        _enough_factors(user, methods, base)
+        scope = _scope(tx, auth, user, base, credential, revision)
         return tokens.issue(tx, _claims(cloud, proofs[0].user_id, methods, scope, base, credential), revision)
 
 
@@ -240,11 +240,9 @@ def _count_failure(cloud: Cloud, user_id: str) -> None:
     cloud.database.transact(count)
 
 
-def _enough_factors(tx: Transaction, user_id: str, methods: tuple[str, ...], base: Claims | None) -> None:
+def _enough_factors(user: Standing, methods: tuple[str, ...], base: Claims | None) -> None:
     """Keystone's multi_factor_auth_rules: sets of methods, one of which must be whole. Unknown methods void a set."""
-    if base is not None and methods == base.methods:
-        return
-    options: dict[str, Any] = tx.execute(select(User.options).where(User.id == user_id)).scalar() or {}
+    options = user.options
     rules = [set(rule) for rule in options.get("multi_factor_auth_rules") or [] if rule and set(rule) <= set(METHODS)]
     if options.get("multi_factor_auth_enabled", True) and rules and not any(rule <= set(methods) for rule in rules):
         raise Unauthorized()
@@ -252,9 +250,9 @@ def _enough_factors(tx: Transaction, user_id: str, methods: tuple[str, ...], bas
 
 # -------------------------------------------------------------------- scope
 
-def _scope(tx: Transaction, auth: Auth, user_id: str, base: Claims | None, credential: ApplicationCredential | None,
+def _scope(tx: Transaction, auth: Auth, user: Standing, base: Claims | None, credential: ApplicationCredential | None,
            revision: int) -> Scope:
-    asked = _asked(tx, auth.scope)
+    asked = _asked(tx, auth.scope, revision)
     bound = Scope("project", credential.project_id) if credential else base.scope if base and base.credential_id else None
     if bound is not None:  # a credential is for its own project, and so is all that is derived from it
         if asked is not None and asked != bound:
@@ -262,18 +260,17 @@ def _scope(tx: Transaction, auth: Auth, user_id: str, base: Claims | None, crede
         return bound
     if asked is not None:
         return asked
-    project_id = tx.execute(select(User.default_project_id).where(User.id == user_id)).scalar()
-    if project_id is None:
+    if user.default_project_id is None:
         return UNSCOPED
-    scope = Scope("project", project_id)
+    scope = Scope("project", user.default_project_id)
     try:  # a default project without a role in it is no error
-        tx.cloud.get(Tokens).standing(tx, user_id, scope, revision)
+        tx.cloud.get(Tokens).standing(tx, user.user_id, scope, revision)
     except Unauthorized:
         return UNSCOPED
     return scope
 
 
-def _asked(tx: Transaction, scope: ScopeRef | str | UnsetType) -> Scope | None:
+def _asked(tx: Transaction, scope: ScopeRef | str | UnsetType, revision: int) -> Scope | None:
     """None if nothing was asked for, so that the user's default project applies."""
     if isinstance(scope, UnsetType):
         return None
@@ -285,7 +282,7 @@ def _asked(tx: Transaction, scope: ScopeRef | str | UnsetType) -> Scope | None:
     if sum(kinds) > 1:
         raise BadRequest("Specify only one scope: a project, a domain or the system.")
     if scope.project is not None:
-        return Scope("project", _project_id(tx, scope.project) or "")
+        return Scope("project", _project_id(tx, scope.project, revision) or "")
     if scope.domain is not None:
         if not scope.domain.id and not scope.domain.name:
             raise BadRequest("Expecting to find domain id or name in scope.")
@@ -297,15 +294,18 @@ def _asked(tx: Transaction, scope: ScopeRef | str | UnsetType) -> Scope | None:
     return UNSCOPED if scope.unscoped is not UNSET else None
 
 
-def _project_id(tx: Transaction, reference: ProjectRef) -> str | None:
+def _project_id(tx: Transaction, reference: ProjectRef, revision: int) -> str | None:
     if reference.id:
         return reference.id
     if not reference.name:
         raise BadRequest("Expecting to find project id or name in scope.")
-    if reference.domain is None:
+    domain = reference.domain
+    if domain is None:
         raise BadRequest("Expecting to find domain in project. The server could not comply with the request since it is either "
                          "malformed or otherwise incorrect. The client is assumed to be in error.")
-    domain = aliased(Project)
-    return tx.execute(
-        select(Project.id).join(domain, domain.id == Project.domain_id)
-        .where(Project.name == reference.name, domain.id == (_domain_id(tx, reference.domain) or ""))).scalar()
+
+    def look() -> str | None:
+        return tx.execute(select(Project.id).where(
+            Project.name == reference.name, Project.domain_id == (_domain_id(tx, domain) or ""))).scalar()
+
+    return tx.cloud.get(Tokens).named((reference.name, domain.id, domain.name), revision, look)

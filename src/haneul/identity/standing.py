@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import and_, or_, select, union_all
+from sqlalchemy import and_, bindparam, or_, select, union_all
 from sqlalchemy.orm import aliased
 
 from haneul.identity.model import Assignment, ImpliedRole, Membership, Project, Role, User
@@ -35,6 +35,8 @@ class Standing(Struct, frozen=True):
     user_domain_id: str
     user_domain_name: str
     password_expires_at: datetime | None
+    default_project_id: str | None
+    options: dict[str, Any]
     scope: Scope
     scope_name: str = ""
     scope_domain_id: str | None = None
@@ -69,16 +71,22 @@ class Roles:
         return tuple((id, self.names[id][0]) for id in self.closure(role_ids) if self.names[id][1] is None)
 
 
+# Made once: building a statement costs more than running it.
+_domain = aliased(Project)
+_USER = select(User.name, User.domain_id, User.enabled, User.password_expires_at, _domain.name, _domain.enabled,
+               User.default_project_id, User.options).join(_domain, _domain.id == User.domain_id).where(
+    User.id == bindparam("id"))
+_PLACE = select(Project.name, Project.domain_id, Project.enabled, Project.is_domain, _domain.name, _domain.enabled).outerjoin(
+    _domain, _domain.id == Project.domain_id).where(Project.id == bindparam("id"))
+
+
 def find(tx: Transaction, roles: Roles, user_id: str, scope: Scope) -> Standing:
     """Raises Unauthorized, without a reason, unless user, scope and their domains are enabled and the user has a role there."""
-    domain = aliased(Project)
-    user = tx.execute(
-        select(User.name, User.domain_id, User.enabled, User.password_expires_at, domain.name, domain.enabled)
-        .join(domain, domain.id == User.domain_id).where(User.id == user_id)).first()
+    user = tx.execute(_USER, {"id": user_id}).first()
     if user is None or not user[2] or not user[5]:
         raise Unauthorized()
     about: dict[str, Any] = {"user_id": user_id, "user_name": user[0], "user_domain_id": user[1], "user_domain_name": user[4],
-                             "password_expires_at": user[3], "scope": scope}
+                             "password_expires_at": user[3], "default_project_id": user[6], "options": user[7], "scope": scope}
     if scope.kind == "unscoped":
         return Standing(**about)
     if scope.kind != SYSTEM:
@@ -90,10 +98,7 @@ def find(tx: Transaction, roles: Roles, user_id: str, scope: Scope) -> Standing:
 
 
 def _place(tx: Transaction, scope: Scope) -> dict[str, Any]:
-    domain = aliased(Project)
-    row = tx.execute(
-        select(Project.name, Project.domain_id, Project.enabled, Project.is_domain, domain.name, domain.enabled)
-        .outerjoin(domain, domain.id == Project.domain_id).where(Project.id == scope.id)).first()
+    row = tx.execute(_PLACE, {"id": scope.id}).first()
     if row is None or not row[2] or (scope.kind == "domain") != row[3]:
         raise Unauthorized()
     if row[1] is not None and not row[5]:
@@ -101,7 +106,7 @@ def _place(tx: Transaction, scope: Scope) -> dict[str, Any]:
     return {"scope_name": row[0], "scope_domain_id": row[1], "scope_domain_name": row[4] or "", "is_domain": row[3]}
 
 
-def actors(user_id: str) -> Any:
+def actors(user_id: Any) -> Any:
     """A condition on assignments: those of a user and of the user's groups."""
     groups = select(Membership.group_id).where(Membership.user_id == user_id)
     return or_(and_(Assignment.actor_type == "user", Assignment.actor_id == user_id),
@@ -110,16 +115,8 @@ def actors(user_id: str) -> Any:
 
 def held(tx: Transaction, user_id: str, scope: Scope) -> list[str]:
     """Ids of the roles that assignments give a user in a scope, inherited ones included, implied ones not."""
-    if scope.kind == SYSTEM:
-        where = and_(Assignment.target_type == SYSTEM, Assignment.inherited.is_(False))
-    elif scope.kind == "domain":
-        where = and_(Assignment.target_id == scope.id, Assignment.inherited.is_(False))
-    else:
-        above = ancestors(scope.id)
-        where = or_(and_(Assignment.target_id == scope.id, Assignment.inherited.is_(False)),
-                    and_(Assignment.target_id.in_(select(above.c.id)), Assignment.inherited.is_(True)))
-    query = select(Assignment.role_id).where(actors(user_id), where).distinct()
-    return sorted(tx.execute(query).scalars())
+    query = _HELD_BELOW if scope.kind == "project" else _HELD
+    return sorted(set(tx.execute(query, {"user": user_id, "target": SYSTEM if scope.kind == SYSTEM else scope.id}).scalars()))
 
 
 def ancestors(project_id: Any) -> Any:
@@ -145,3 +142,10 @@ def places(tx: Transaction, user_id: str, kind: str) -> list[str]:
     reach = roots.union_all(select(Project.id).where(Project.parent_id == roots.c.id))
     below = select(Project.id).where(Project.parent_id.in_(select(reach.c.id)))
     return list(set(tx.execute(union_all(mine, below)).scalars()))
+
+
+_above = ancestors(bindparam("target"))
+_here = and_(Assignment.target_id == bindparam("target"), Assignment.inherited.is_(False))
+_HELD = select(Assignment.role_id).where(actors(bindparam("user")), _here)
+_HELD_BELOW = select(Assignment.role_id).where(actors(bindparam("user")), or_(
+    _here, and_(Assignment.target_id.in_(select(_above.c.id)), Assignment.inherited.is_(True))))

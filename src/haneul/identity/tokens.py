@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,7 @@ class Tokens:
         self._entries: dict[str, Entry] = {}
         self._claims: dict[str, Claims] = {}
         self._standings: dict[tuple[str, Scope], tuple[int, Standing]] = {}
+        self._named: dict[tuple[str | None, ...], tuple[int, str]] = {}
         self._roles: tuple[int, Roles] | None = None
         self._catalogs: dict[str, tuple[int, bytes]] = {}
 
@@ -96,6 +98,10 @@ class Tokens:
                 return None
             _keep(self._entries, token, entry, self.ENTRIES)
         return entry if entry.claims.expires_at > clock.seconds() else None
+
+    def known(self, token: str) -> Entry | None:
+        """As it was last resolved: only for a token that `entry` answered for in this same request."""
+        return self._entries.get(token)
 
     def _resolve(self, token: str, revision: int) -> Entry:
         claims = self.claims(token)
@@ -153,6 +159,17 @@ class Tokens:
         known = self._roles
         if known is None or known[0] != revision:
             known = self._roles = (revision, Roles(tx))
+        return known[1]
+
+    def named(self, key: tuple[str | None, ...], revision: int, look: Callable[[], str | None]) -> str | None:
+        """The id of a project that a log-in names, looked up once a revision. `revision` as in `standing`."""
+        known = self._named.get(key)
+        if known is None or known[0] != revision:
+            found = look()
+            if found is None:
+                return None
+            known = (revision, found)
+            _keep(self._named, key, known, self.ENTRIES)
         return known[1]
 
     # ---------------------------------------------------------------- issuing
