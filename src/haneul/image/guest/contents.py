@@ -19,7 +19,9 @@ PROGRAMS = {
         "ping",
     ),
 }
-NETCATS = {"nc.openbsd": "netcat-openbsd", "nc.traditional": "netcat-traditional"}
+# The first runs in the place of the script `nc` and must have its name, because that is the process people look for
+# and kill; the second runs under the script and must not.
+NETCATS = {"nc.openbsd": "netcat-openbsd/nc", "nc.traditional": "netcat-traditional/netcat"}
 # Loaded by name at run time, so that no ELF header tells of them.
 PLUGINS = ("libexec/sudo/sudoers.so", "lib/*/security/pam_permit.so", "lib/*/security/pam_deny.so")
 LINKS = {
@@ -141,10 +143,9 @@ def _programs(tree: Tree, unpacked: Path) -> None:
             path = find_program(unpacked, name)
             tree.file(f"/{directory}/{name}", path.read_bytes(), 0o4755 if name == "sudo" else 0o755)
             binaries.append(path)
-    for name, directory in NETCATS.items():
-        # Both are called nc in the guest, because that is the process name people look for and kill.
+    for name, place in NETCATS.items():
         path = find_program(unpacked, name)
-        tree.file(f"/usr/libexec/{directory}/nc", path.read_bytes(), 0o755)
+        tree.file(f"/usr/libexec/{place}", path.read_bytes(), 0o755)
         binaries.append(path)
     # The static busybox's shell runs its own applets whatever the PATH says, so it would never find our ping and nc.
     # The dynamic one's does not, and is the shell people get; the boot scripts keep the other for its speed.
