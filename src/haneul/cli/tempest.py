@@ -43,12 +43,13 @@ def _text(value: Any) -> str:
 
 def settings(paths: Paths, config: Config, api: Api, workspace: Path) -> dict[str, dict[str, Any]]:
     offered = {service["type"] for service in api.get(f"{demo.KEYSTONE}/services")["services"]}
-    extensions = [extension["alias"] for extension in api.get(f"{demo.NEUTRON}/extensions")["extensions"]]
-    newest = api.get(demo.NOVA + "/")["version"]["version"]
+    networked, computing = "network" in offered, "compute" in offered
+    extensions = [found["alias"] for found in api.get(f"{demo.NEUTRON}/extensions")["extensions"]] if networked else []
+    newest = api.get(demo.NOVA + "/")["version"]["version"] if computing else "2.1"
     fake = config.host.hypervisor == "fake"
     images = [demo.upload_image(api, paths, name, None if fake else guest.ensure(Steps())) for name in ("guest", "guest-alt")]
-    flavors = [demo.flavor(api, name) for name in ("m1.nano", "m1.micro")]
-    public = demo.public_network(api, config)
+    flavors = [demo.flavor(api, name) for name in ("m1.nano", "m1.micro")] if computing else ["", ""]
+    public = demo.public_network(api, config) if networked else ""
     return {
         "DEFAULT": {"debug": True, "use_stderr": False, "log_dir": workspace / "logs", "log_file": "tempest.log",
                     "resource_name_prefix": "tempest"},
