@@ -235,6 +235,10 @@ def test_metadata_knows_a_guest_by_its_port(serving: LinuxFabric, control: Contr
         assert control.asked[-1][3] == b"abc"
         too_long = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n" + bytes(80000)
         assert b" 413 " in ask(made[0], too_long)
+        control.asked.clear()
+        for climbing in (b"/../identity/v3", b"/latest/%2e%2e/%2E./x", b"http://other/"):
+            assert b" 404 " in ask(made[0], b"GET " + climbing + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert control.asked == []
         made[1].run("ip", "address", "add", "10.1.0.5/32", "dev", "eth0")  # somebody else's address
         lying = made[1].open_socket()
         lying.bind(("10.1.0.5", 0))

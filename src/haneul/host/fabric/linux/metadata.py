@@ -9,6 +9,7 @@ request goes on to the control plane with headers of ours, signed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import hmac
 import logging
@@ -17,27 +18,26 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from hashlib import sha256
+from urllib.parse import unquote
 
 import h11
-import httpx
 
 from .filters import METADATA_V4, METADATA_V6
 from .namespaces import FabricError, inside
+from .upstream import UpstreamError, ask
 
 log = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 10.0
-UPSTREAM_SECONDS = 30.0
 IDLE_SECONDS = 30.0
 BIND_SECONDS = 3.0
 MAX_HEADER_BYTES = 16 * 1024
 MAX_BODY_BYTES = 64 * 1024
-MAX_ANSWER_BYTES = 8 * 1024 * 1024
 CONNECTIONS = 512  # at once, all networks together
 CONNECTIONS_OF_PEER = 16
 PASSED_ON = frozenset({b"accept", b"content-type", b"user-agent", b"x-aws-ec2-metadata-token",
                        b"x-aws-ec2-metadata-token-ttl-seconds"})
-PASSED_BACK = frozenset({"content-type", "etag", "last-modified", "location"})
+PASSED_BACK = frozenset({b"content-type", b"etag", b"last-modified", b"location"})
 
 FindPort = Callable[[str, str], str | None]  # network id, address -> port id
 Key = tuple[str, str, str]  # namespace, link, network id
@@ -57,7 +57,6 @@ class MetadataProxy:
         self._listeners: dict[Key, list[asyncio.Server]] = {}
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._client: httpx.AsyncClient | None = None
         self._peers: dict[tuple[str, str], int] = {}
 
     def listening(self) -> set[Key]:
@@ -177,7 +176,7 @@ class MetadataProxy:
             return 405, [("content-type", "text/plain")], b"405 Method Not Allowed\n"
         target = request.target.decode("ascii", "replace")
         port_id = self._find_port(network_id, address)
-        if port_id is None or not target.startswith("/"):
+        if port_id is None or not _plain(target):
             return 404, [("content-type", "text/plain")], b"404 Not Found\n"
         stamp = str(int(time.time()))
         headers = [(name, value) for name, value in request.headers if name in PASSED_ON]
@@ -185,26 +184,17 @@ class MetadataProxy:
             ("x-haneul-port-id", port_id), ("x-haneul-network-id", network_id), ("x-forwarded-for", address),
             ("x-haneul-timestamp", stamp), ("x-haneul-signature", sign(self._secret, port_id, stamp)))]
         try:
-            return await self._ask(request.method.decode(), target, headers, body)
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            log.warning("metadata: the control plane did not answer for port %s: %r", port_id, error)
+            status, back, text = await ask(self._url, request.method, f"/metadata-proxy{target}", headers, body)
+        except (UpstreamError, h11.LocalProtocolError) as error:
+            log.warning("metadata: the control plane did not answer for port %s: %s", port_id, error)
             return 503, [("content-type", "text/plain"), ("retry-after", "2")], b"503 Service Unavailable\n"
+        return status, [(name.decode(), value.decode("latin-1")) for name, value in back if name in PASSED_BACK], text
 
-    async def _ask(self, method: str, target: str, headers: list[tuple[bytes, bytes]],
-                   body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        if self._client is None:
-            limits = httpx.Limits(max_connections=32, max_keepalive_connections=8)
-            self._client = httpx.AsyncClient(timeout=UPSTREAM_SECONDS, limits=limits, trust_env=False)
-        url = f"{self._url}/metadata-proxy{target}"
-        async with self._client.stream(method, url, headers=headers, content=body or None) as answer:
-            parts, size = [], 0
-            async for part in answer.aiter_bytes():
-                parts.append(part)
-                size += len(part)
-                if size > MAX_ANSWER_BYTES:
-                    raise ValueError("the control plane's answer is too long")
-            back = [(name, value) for name, value in answer.headers.items() if name in PASSED_BACK]
-            return answer.status_code, back, b"".join(parts)
+
+def _plain(target: str) -> bool:
+    """A path below ours: one that climbs ("/..") could reach the control plane's other doors with our signature."""
+    path = unquote(target.partition("?")[0]).replace("\\", "/")
+    return target.startswith("/") and ".." not in path.split("/")
 
 
 class Conversation:
@@ -228,8 +218,18 @@ class Conversation:
                 body += part.data
                 if len(body) > MAX_BODY_BYTES:
                     await self.respond(413, [("content-type", "text/plain")], b"413 Content Too Large\n", last=True)
+                    await self._let_it_read()
                     return None
         return (event, bytes(body)) if isinstance(part, h11.EndOfMessage) else None
+
+    async def _let_it_read(self) -> None:
+        """A connection closed over unread bytes is reset, and the guest would never see the answer."""
+        self._writer.write_eof()
+        rest = 16 * MAX_BODY_BYTES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                while rest > 0 and (part := await self._reader.read(65536)):
+                    rest -= len(part)
 
     async def _next(self) -> object:
         while True:
