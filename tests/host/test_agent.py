@@ -12,6 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from websockets.sync.client import unix_connect
 
 from haneul.host import contract
 from haneul.host.disks import qcow2
+from haneul.host.hypervisor.qemu.process import find_below
 from haneul.host.verbs import every_verb
 
 
@@ -244,6 +246,40 @@ def test_guests_outlive_their_agent(real_agent: Agent) -> None:
     assert {server["id"] for server in before} == ids
     for id in ids:
         assert agent.verb("hypervisor/pause", id=id)["power"] == "paused"
+
+
+@pytest.mark.real
+def test_kill_9_in_the_middle_of_creations(real_agent: Agent) -> None:
+    agent = real_agent
+    ids = [str(uuid.uuid4()) for _ in range(8)]
+    specs = [{"id": id, "name": "web", "vcpus": 1, "memory_mib": 32, "disks": [{"name": "root", "format": "qcow2"}]}
+             for id in ids]
+    agent.verb("disks/create", server_id=ids[0], name="root", format="qcow2", size_bytes=DISK_BYTES)
+
+    def create(spec: dict[str, Any]) -> None:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(agent.socket)), base_url="http://agent") as http:
+            for path, body in (("disks/create", {"server_id": spec["id"], "name": "root", "format": "qcow2",
+                                                 "size_bytes": DISK_BYTES}), ("hypervisor/create", {"spec": spec})):
+                try:
+                    http.post(f"/v1/{path}", json=body, timeout=30)
+                except httpx.TransportError:
+                    return
+
+    with ThreadPoolExecutor(8) as pool:
+        for pause in (0.05, 0.15, 0.25):
+            asked = [pool.submit(create, spec) for spec in specs]
+            time.sleep(pause)
+            agent.stop(signal.SIGKILL)
+            for each in asked:
+                each.result()
+            agent.start()
+    for spec in specs:
+        create(spec)
+    servers = agent.servers()
+    assert {server["id"] for server in servers} == set(ids) and {server["power"] for server in servers} == {"paused"}
+    folder = agent.state / "host" / "servers"
+    assert sorted(find_below(folder).values()) == sorted(server["pid"] for server in servers)
+    assert not list(agent.state.rglob(".partial-*"))
 
 
 @pytest.mark.real

@@ -112,7 +112,7 @@ def main(argv: list[str] | None = None) -> None:
     server.run(sockets=[listener])
     paths.agent_socket.unlink(missing_ok=True)
     os.ftruncate(lock, 0)
-    os.close(lock)
+    os._exit(0)  # without waiting for verbs that take minutes: they are asked again
 
 
 if __name__ == "__main__":

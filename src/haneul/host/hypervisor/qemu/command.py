@@ -14,7 +14,7 @@ VIDEO, RNG, SCSI, USB = 2, 3, 4, 5  # PCI slots; 0, 1 and on q35 31 are the chip
 FIRST_SLOT = 6
 LAST_SLOT = {"pc": 30, "q35": 21}
 MACHINE = {"pc": "pc,usb=off,vmport=off", "q35": "q35,usb=off,vmport=off"}
-ACCELERATOR = {"kvm": ["-accel", "kvm", "-cpu", "host"], "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max"]}
+ACCELERATOR = {"kvm": ["-accel", "kvm", "-cpu", "host"], "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"]}
 SLEEP_STATES = {"pc": "PIIX4_PM", "q35": "ICH9-LPC"}
 NIC = {"virtio": "virtio-net-pci", "e1000": "e1000", "rtl8139": "rtl8139"}
 SERIAL_LENGTH = 20  # what virtio-blk can hold

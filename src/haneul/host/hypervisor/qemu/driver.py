@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ from haneul.host.hypervisor.qemu.backup import copy_disk
 from haneul.host.hypervisor.qemu.command import device_id, netdev, nic_device
 from haneul.host.hypervisor.qemu.machine import Machine, new_record
 from haneul.host.hypervisor.qemu.monitor import MonitorError
-from haneul.host.hypervisor.qemu.process import find_by_argument
+from haneul.host.hypervisor.qemu.process import find_below
 from haneul.host.hypervisor.qemu.record import Folder
 from haneul.host.segments import segment
 
@@ -68,7 +68,7 @@ class QemuHypervisor(Hypervisor):
 
     def _adopt(self) -> None:
         folders = sorted(self._folder.iterdir())
-        strays = find_by_argument(f"unix:{str(self._folder).replace(',', ',,')}/") if folders else {}
+        strays = find_below(self._folder.resolve()) if folders else {}
         for path in folders:
             machine = self._machine(path.name)
             if machine.record is None:
@@ -99,6 +99,17 @@ class QemuHypervisor(Hypervisor):
                 raise NotThere(f"no server {id} on this host")
             machine.see_shutdown()
             yield machine
+
+    @contextmanager
+    def _known_or_new(self, id: str) -> Iterator[Machine]:
+        """Locked, and still the one that is known by this id once the lock was had."""
+        while True:
+            with self._guard:
+                machine = self._machines.setdefault(segment(id), self._machine(id))
+            with machine.lock:
+                if self._machines.get(id) is machine:
+                    yield machine
+                    return
 
     def _open_tap(self, port_id: str) -> int | None:
         if self._fabric == "fake":
@@ -150,15 +161,20 @@ class QemuHypervisor(Hypervisor):
         """Without locks: a server in the middle of something must not hold up the heartbeat."""
         with self._guard:
             machines = list(self._machines.values())
-        return [machine.state() for machine in machines if machine.record is not None]
+        states: list[ServerState] = []
+        for machine in machines:
+            with suppress(NotThere):
+                states.append(machine.state())
+        return states
 
     def server(self, id: str) -> ServerState:
         with self._known(id) as machine:
             return machine.state()
 
     def uses_disks(self, server_id: str) -> bool:
-        machine = self._machines.get(server_id)
-        return machine is not None and machine.alive()
+        with suppress(NotThere), self._known(server_id) as machine:
+            return machine.alive()
+        return False
 
     def copy_disk(self, server_id: str, name: str, target: Path) -> None:
         with self._known(server_id) as machine:
@@ -171,9 +187,7 @@ class QemuHypervisor(Hypervisor):
         return {disk.name: self._disks.locate(spec.id, disk.name) for disk in spec.disks}
 
     def create(self, spec: ServerSpec) -> ServerState:
-        with self._guard:
-            machine = self._machines.setdefault(segment(spec.id), self._machine(spec.id))
-        with machine.lock:
+        with self._known_or_new(spec.id) as machine:
             machine.see_shutdown()
             if machine.record is None or machine.power() in ("off", "crashed"):
                 if machine.alive():

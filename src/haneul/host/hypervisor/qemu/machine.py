@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from haneul.host.accounts import qemu_account
-from haneul.host.contract import Conflict, HostError, NoRoom, Power, ServerSpec, ServerState
+from haneul.host.contract import Conflict, HostError, NoRoom, NotThere, Power, ServerSpec, ServerState
 from haneul.host.disks.file import DiskFile
 from haneul.host.hypervisor.qemu import cgroups, serial
 from haneul.host.hypervisor.qemu.backup import drop_copies
@@ -63,8 +63,10 @@ class Machine:
         return {"shutdown": "off", "internal-error": "crashed", "guest-panicked": "crashed"}.get(status, "paused")  # type: ignore[return-value]
 
     def state(self) -> ServerState:
+        """NotThere for one that was forgotten meanwhile."""
         record = self.record
-        assert record is not None
+        if record is None:
+            raise NotThere(f"no server {self.folder.path.name} on this host")
         power = self.power()
         there = power in ("running", "paused")
         reason = record.reason

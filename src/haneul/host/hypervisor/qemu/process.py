@@ -118,17 +118,18 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def find_by_argument(prefix: str) -> dict[str, int]:
-    """Processes of QEMU by their `-name` argument, where an argument starts with `prefix`: those whose start was not
-    written down before the agent was killed."""
+def find_below(folder: Path) -> dict[str, int]:
+    """Processes of QEMU by the name of the folder they were started in, directly below this one: among them those whose
+    start was not written down before the agent was killed."""
     found: dict[str, int] = {}
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue
         try:
-            words = Path(entry.path, "cmdline").read_bytes().decode(errors="replace").split("\0")
+            place = Path(os.readlink(f"{entry.path}/cwd"))
+            program = Path(os.readlink(f"{entry.path}/exe")).name
         except OSError:
             continue
-        if Path(words[0]).name == QEMU and any(word.startswith(prefix) for word in words) and "-name" in words:
-            found[words[words.index("-name") + 1]] = int(entry.name)
+        if place.parent == folder and program.startswith("qemu-system"):
+            found[place.name] = int(entry.name)
     return found
