@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from haneul.compute import boot, flavors, servers, states
+from haneul.compute import boot, flavors, quotas, states
 from haneul.compute.model import MigrationRow, ServerRow
 from haneul.compute.problems import InvalidState
 from haneul.compute.states import (ACTIVE, ERROR, PAUSED, RESCUED, RESIZED, SHELVED, SHELVED_OFFLOADED, STOPPED, SUSPENDED,
@@ -97,7 +97,7 @@ def rebuild_server(tx: Transaction, context: Context, row: ServerRow, image_id: 
     image = boot.find_image(tx, context, image_id)
     boot.check_fit(_Size(row.flavor), image)
     if metadata is not None:
-        servers.check_metadata(tx, row.project_id, len(metadata))
+        quotas.check_metadata(tx, row.project_id, len(metadata))
         row.meta = dict(metadata)
     if key is not None:
         row.key_name, row.key_data = key
@@ -156,7 +156,7 @@ def resize_server(tx: Transaction, context: Context, row: ServerRow, flavor_id: 
         raise BadRequest("Resize to smaller disk flavor is not allowed: the disk would lose data.")
     if flavor.disk == 0 and row.flavor["disk"] != 0:
         raise BadRequest("Resize to zero disk flavor is not allowed.")
-    servers.room_to_grow(tx, row.project_id, flavor.vcpus - row.vcpus, flavor.ram - row.ram)
+    quotas.room_to_grow(tx, row.project_id, flavor.vcpus - row.vcpus, flavor.ram - row.ram)
     if auto_disk_config is not None:
         row.auto_disk_config = auto_disk_config
     migration = MigrationRow(uuid=ids.new(), server_id=row.id, project_id=row.project_id, user_id=context.user_id or "",
@@ -186,7 +186,7 @@ def confirm_resize(tx: Transaction, context: Context, row: ServerRow) -> None:
 def revert_resize(tx: Transaction, context: Context, row: ServerRow) -> None:
     require(context, row, "revertResize", (RESIZED,))
     old = row.system.get("old_flavor") or row.flavor
-    servers.room_to_grow(tx, row.project_id, old["vcpus"] - row.vcpus, old["ram"] - row.ram)
+    quotas.room_to_grow(tx, row.project_id, old["vcpus"] - row.vcpus, old["ram"] - row.ram)
     migration = _migration_of(tx, row)
     _begin(tx, context, row, resize.revert_resize, "resize_reverting",
            resize.DecideArguments(server_id=row.id, migration=migration))
@@ -211,7 +211,7 @@ def _image_of(tx: Transaction, context: Context, row: ServerRow, name: str, kind
 def create_image(tx: Transaction, context: Context, row: ServerRow, name: str, metadata: dict[str, str]) -> str:
     """The new image's id."""
     require(context, row, "createImage", (ACTIVE, STOPPED, PAUSED, SUSPENDED))
-    servers.check_metadata(tx, row.project_id, len(metadata))
+    quotas.check_metadata(tx, row.project_id, len(metadata))
     image_id = _image_of(tx, context, row, name, "snapshot", metadata)
     _begin(tx, context, row, snapshot.snapshot_server, "image_snapshot",
            snapshot.SnapshotArguments(server_id=row.id, image_id=image_id))
@@ -222,7 +222,7 @@ def create_backup(tx: Transaction, context: Context, row: ServerRow, name: str, 
                   metadata: dict[str, str]) -> str:
     """As `create_image`; of the server's backups of this kind the newest `rotation` are kept."""
     require(context, row, "createBackup", (ACTIVE, STOPPED, PAUSED, SUSPENDED))
-    servers.check_metadata(tx, row.project_id, len(metadata))
+    quotas.check_metadata(tx, row.project_id, len(metadata))
     image_id = _image_of(tx, context, row, name, "backup", {**metadata, "backup_type": kind})
     backups: dict[str, list[str]] = row.system.get("backups", {})
     every = [*backups.get(kind, []), image_id]

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import insert, select
 
-from haneul.compute import flavors, groups, keypairs, nics, servers, zones
+from haneul.compute import flavors, groups, keypairs, nics, quotas, servers, zones
 from haneul.compute.model import FlavorRow, ServerRow, ServerTagRow
 from haneul.compute.nics import Nic
 from haneul.compute.tasks.create import CreateArguments, create_server
@@ -61,10 +61,10 @@ def create(tx: Transaction, context: Context, wish: Wish) -> list[ServerRow]:
     cards = _cards(tx, context, wish)
     group_ids = find_groups(tx, context, wish.groups)
     _check_place(tx, wish)
-    servers.check_metadata(tx, context.project_id or "", len(wish.metadata))
+    quotas.check_metadata(tx, context.project_id or "", len(wish.metadata))
     _check_many(wish, cards)
     server_group = groups.for_boot(tx, context, wish.hints, wish.most)
-    count = servers.room_for(tx, context.project_id or "", least=wish.least, most=wish.most, vcpus=flavor.vcpus, ram=flavor.ram)
+    count = quotas.room_for(tx, context.project_id or "", least=wish.least, most=wish.most, vcpus=flavor.vcpus, ram=flavor.ram)
     rows = _rows(context, wish, flavor, image, key, server_group, count)
     tx.add_all(rows)
     tx.flush()

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from haneul.compute import quotas
 from haneul.compute.model import ServerGroupRow, ServerRow
 from haneul.compute.problems import TooMany
 from haneul.kernel import clock, ids, quota
@@ -28,8 +29,10 @@ def get(tx: Transaction, context: Context, group_id: str) -> ServerGroupRow:
 
 
 def create(tx: Transaction, context: Context, name: str, policy: str, rules: dict[str, Any]) -> ServerGroupRow:
-    quota.check(tx, "compute", context.project_id or "", {"server_groups": 1},
-                lambda names, over: TooMany("Quota exceeded, too many server groups."))
+    project_id = context.project_id or ""
+    tx.lock("quota", "compute", project_id)
+    if 0 <= quotas.limit(tx, project_id, "server_groups") <= _count(tx, project_id):
+        raise TooMany("Quota exceeded, too many server groups.")
     row = ServerGroupRow(id=ids.new(), name=name, project_id=context.project_id, user_id=context.user_id, policy=policy,
                          rules=rules, created_at=clock.now())
     tx.add(row)
@@ -59,7 +62,7 @@ def for_boot(tx: Transaction, context: Context, hints: dict[str, Any], count: in
         row = get(tx, context, str(group_id))
     except NotFound as error:
         raise BadRequest(error.message)
-    most = quota.limit(tx, "compute", row.project_id, "server_group_members")
+    most = quotas.limit(tx, row.project_id, "server_group_members")
     if 0 <= most < len(members(tx, [row.id])[row.id]) + count:
         raise TooMany("Quota exceeded, too many servers in group")
     return row.id

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy import func, select
 
+from haneul.compute import quotas
 from haneul.compute.model import KeypairRow
 from haneul.compute.problems import TooMany
 from haneul.kernel import clock, quota
@@ -55,10 +56,8 @@ def _certificate_fingerprint(public_key: str) -> str:
 def create(tx: Transaction, context: Context, user_id: str, name: str, public_key: str | None,
            kind: str = "ssh") -> tuple[KeypairRow, str | None]:
     """The row and, if no public key was given, the private key that is never seen again."""
-    quota_project = context.project_id or ""
     tx.lock("quota", "compute", user_id)
-    most = quota.limit(tx, "compute", quota_project, "key_pairs")
-    if 0 <= most <= quota.used(tx, "compute", user_id, "key_pairs"):
+    if 0 <= quotas.limit(tx, context.project_id or "", "key_pairs") <= _count(tx, user_id):
         raise TooMany("Quota exceeded, too many key pairs.")
     if tx.execute(select(KeypairRow.seq).where(KeypairRow.user_id == user_id, KeypairRow.name == name)).first():
         raise Conflict(f"Key pair '{name}' already exists.")

@@ -1,0 +1,84 @@
+"""Hosts as compute shows them: services that can be disabled, hypervisors with what runs on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import func, select
+
+from haneul.compute.model import AggregateRow, ServerRow
+from haneul.fleet.hosts import is_up
+from haneul.fleet.model import HostRow
+from haneul.kernel import clock
+from haneul.kernel.database import Transaction
+from haneul.kernel.errors import Conflict, NotFound
+
+
+class Load(Struct):
+    """What the servers of a host take of it, by their flavors."""
+
+    servers: int = 0
+    busy: int = 0
+    vcpus: int = 0
+    ram: int = 0
+    disk: int = 0
+
+
+def loads(tx: Transaction) -> dict[str, Load]:
+    """Of every host that has servers, in one statement."""
+    disk = ServerRow.flavor["disk"].as_integer() + ServerRow.flavor["ephemeral"].as_integer()
+    return {host: Load(int(count), int(busy or 0), int(vcpus), int(ram), int(size or 0)) for host, count, busy, vcpus, ram, size in
+            tx.execute(select(ServerRow.host, func.count(), func.count(ServerRow.task_state), func.sum(ServerRow.vcpus),
+                              func.sum(ServerRow.ram), func.sum(disk)).where(
+                ServerRow.deleted.is_(False), ServerRow.host.is_not(None)).group_by(ServerRow.host))}
+
+
+def servers_on(tx: Transaction, hosts: list[str]) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {host: [] for host in hosts}
+    for host, seq, id in tx.execute(select(ServerRow.host, ServerRow.seq, ServerRow.id).where(
+            ServerRow.host.in_(hosts), ServerRow.deleted.is_(False)).order_by(ServerRow.seq)):
+        found[host].append({"name": f"instance-{seq:08x}", "uuid": id})
+    return found
+
+
+def by_key(tx: Transaction, key: str, *, uuid: bool, what: str) -> HostRow:
+    """By UUID since 2.53, before by number."""
+    condition: Any = HostRow.id == key
+    if not uuid:
+        if not key.isdigit() or len(key) > 9:
+            raise NotFound(f"{what} with ID '{key[:64]}' could not be found.")
+        condition = HostRow.number == int(key)
+    row = tx.execute(select(HostRow).where(condition)).scalar_one_or_none()
+    if row is None:
+        raise NotFound(f"{what} with ID '{key[:64]}' could not be found.")
+    return row
+
+
+def by_name(tx: Transaction, name: str) -> HostRow:
+    row = tx.get(HostRow, name)
+    if row is None:
+        raise NotFound(f"Compute host {name[:255]} could not be found.")
+    return row
+
+
+def up(row: HostRow) -> bool:
+    return is_up(row)
+
+
+def set_disabled(row: HostRow, disabled: bool, reason: str | None) -> None:
+    row.disabled, row.disabled_reason, row.updated_at = disabled, reason if disabled else None, clock.now()
+
+
+def set_forced_down(row: HostRow, forced: bool) -> None:
+    row.forced_down, row.updated_at = forced, clock.now()
+
+
+def remove(tx: Transaction, row: HostRow) -> None:
+    """Only a host without servers; one whose agent still answers enrols again by itself."""
+    if tx.execute(select(ServerRow.id).where(ServerRow.host == row.name, ServerRow.deleted.is_(False)).limit(1)).first():
+        raise Conflict("Unable to delete compute service that is hosting instances. Migrate or delete the instances first.")
+    for aggregate in tx.execute(select(AggregateRow)).scalars():
+        if row.name in aggregate.hosts:
+            aggregate.hosts = [host for host in aggregate.hosts if host != row.name]
+    tx.delete(row)
