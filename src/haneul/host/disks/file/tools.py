@@ -19,8 +19,9 @@ NO_ROOM = ("No space left on device", "Disk quota exceeded")
 def qemu_img(arguments: list[str], limits: tuple[int, int] = QUICK) -> None:
     """Raises NoRoom for a full disk, else HostError with what it said."""
     memory, seconds = limits
+    setpriv, *words = qemu_account().setpriv
     run(["prlimit", f"--as={memory}", f"--cpu={seconds}", "--core=0", "--",
-         *qemu_account().setpriv, "qemu-img", *arguments])
+         setpriv, "--pdeathsig=KILL", *words, "qemu-img", *arguments])  # an agent that was killed leaves no copy running
 
 
 def run(argv: list[str]) -> None:
