@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -79,6 +80,7 @@ def _tail(log: Path, marks: dict[Path, int], lines: int = 15) -> str:
 
 def run(directory: Path, detach: bool, port: int | None, demo: bool, hypervisor: str | None) -> None:
     state.need_root("up")
+    os.umask(0o022)  # unprivileged processes read what root's umask might hide; secrets get their modes one by one
     steps = Steps()
     paths = Paths(directory.absolute())
     with state.locked(paths.state):
