@@ -21,9 +21,9 @@ from pathlib import Path
 import fabric_world as world
 import msgspec
 import pytest
-from fabric_guests import Guest, ethernet, guests, ipv4, udp
+from fabric_guests import Guest, checksum, ethernet, guests, ipv4, ipv6, udp
 
-from haneul.host.contract import Conflict, FabricIds, FabricState, FixedIP, HostError, NetworkSpec, PortSpec
+from haneul.host.contract import Conflict, FabricIds, FabricState, FixedIP, HostError, NetworkSpec, PortSpec, SubnetSpec
 from haneul.host.fabric import names
 from haneul.host.fabric.linux import LinuxFabric, links, namespaces
 from haneul.kernel.config import Paths
@@ -150,6 +150,30 @@ def test_dnsmasq_has_no_root(linux: LinuxFabric) -> None:
     while "\nUid:\t0" in Path(f"/proc/{pid}/status").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    time.sleep(0.05)
+    status = Path(f"/proc/{pid}/status").read_text()
+    assert "NoNewPrivs:\t1" in status and "CapEff:\t0000000000001000" in status  # NET_ADMIN, to fill in ARP entries
+
+
+def test_dhcpv6_gives_the_port_its_address(linux: LinuxFabric, cloud_id: str) -> None:
+    plain = world.network()
+    v6 = SubnetSpec(id=world.id("private-v6"), cidr="fd00:1::/64", gateway_ip="fd00:1::1", dns_nameservers=["fd00::53"],
+                    ipv6_address_mode="dhcpv6-stateful", ipv6_ra_mode="dhcpv6-stateful")
+    net = world.network(subnets=[*plain.subnets, v6], dhcp_ips=[*plain.dhcp_ips, "fd00:1::2/64"])
+    fixed = [FixedIP(plain.subnets[0].id, "10.1.0.5"), FixedIP(v6.id, "fd00:1::abcd")]
+    port = world.port(5, net, groups=("closed",), fixed_ips=fixed)
+    apply(linux, port, net=net)
+    local, everyone = "fe80::f816:3eff:fe00:5", "ff02::1:2"
+    with guests(cloud_id, [port]) as (guest,):
+        identity = b"\0\x01" + struct.pack("!H", 10) + b"\0\x03\0\x01" + guest.mac
+        wanted = b"\0\x03" + struct.pack("!HIII", 12, 7, 0, 0) + b"\0\x06\0\x02\0\x17" + b"\0\x08\0\x02\0\0"
+        message = udp(546, 547, b"\x01\x12\x34\x56" + identity + wanted)
+        pseudo = (ipaddress.IPv6Address(local).packed + ipaddress.IPv6Address(everyone).packed
+                  + struct.pack("!II", len(message), 17))
+        message = message[:6] + struct.pack("!H", checksum(pseudo + message)) + message[8:]
+        guest.inject(ethernet(bytes.fromhex("333300010002"), guest.mac, 0x86DD, ipv6(local, everyone, 17, message)))
+        assert guest.saw(ipaddress.IPv6Address("fd00:1::abcd").packed, 3)
+        assert guest.saw(ipaddress.IPv6Address("fd00::53").packed)
 
 
 # ---------------------------------------------------------------- metadata

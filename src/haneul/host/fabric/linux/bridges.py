@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 
 import msgspec
 
@@ -20,6 +21,7 @@ def prepare_fabric(cloud_id: str) -> None:
     """Makes the fabric namespace, or what is missing of one that was interrupted."""
     namespace = names.fabric_namespace(cloud_id)
     add(namespace)
+    _make_room_for_neighbours()
     with inside(namespace):
         # The fabric carries frames and takes no part itself: no IPv6 of its own, no forwarding between networks. TCP
         # is never picked up in the middle, or a session that was ended would be back with the next reply.
@@ -27,6 +29,15 @@ def prepare_fabric(cloud_id: str) -> None:
                 "bridge.bridge-nf-call-iptables": 1, "bridge.bridge-nf-call-ip6tables": 1,
                 "bridge.bridge-nf-call-arptables": 0, "netfilter.nf_conntrack_tcp_loose": 0})
         links.batch([["link", "set", "lo", "up"]])
+
+
+def _make_room_for_neighbours() -> None:
+    """The kernel counts the neighbours of all namespaces together, and 1,024 are soon used up. Only ever raised."""
+    for version in ("ipv4", "ipv6"):
+        for number, least in ((3, 16384), (2, 8192), (1, 2048)):
+            path = Path(f"/proc/sys/net/{version}/neigh/default/gc_thresh{number}")
+            if path.exists() and int(path.read_text()) < least:  # not there in a namespace
+                path.write_text(str(least))
 
 
 def apply(cloud_id: str, network: NetworkSpec, tunnel_ip: str) -> None:

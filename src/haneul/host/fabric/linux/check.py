@@ -12,7 +12,7 @@ from . import filters, links, nft
 from .namespaces import FabricError, add, delete, inside, run
 
 PROGRAMS = {"ip": "iproute2", "bridge": "iproute2", "nft": "nftables", "dnsmasq": "dnsmasq-base",
-            "conntrack": "conntrack"}
+            "conntrack": "conntrack", "setpriv": "util-linux"}
 MODULES = ("br_netfilter", "nf_conntrack", "nf_tables", "tun", "veth", "bridge", "vxlan")
 
 
