@@ -20,4 +20,4 @@ def iso(moment: datetime | None, *, micro: bool = False) -> str | None:
     """2026-01-31T08:00:00Z as most services write it; with microseconds as Keystone does (.000000Z)."""
     if moment is None:
         return None
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if micro else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.isoformat(timespec="microseconds" if micro else "seconds") + "Z"
