@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from haneul.kernel.database import Transaction
 from haneul.network.errors import (InvalidInput, InvalidIpForNetwork, InvalidIpForSubnet, IpAddressAlreadyAllocated,
@@ -19,6 +19,8 @@ AUTOMATIC = ("slaac", "dhcpv6-stateless")
 MOST_A_PORT = 5
 _SMALL = 128  # addresses up to which a subnet's allocations are simply read
 _TRIES = 12
+_TAKEN = select(AllocationRow.ip_address).where(
+    AllocationRow.subnet_id == bindparam("subnet"), AllocationRow.ip_address.in_(bindparam("ips", expanding=True)))
 
 
 class Address(Struct, frozen=True, kw_only=True):
@@ -177,8 +179,7 @@ def free(tx: Transaction, subnet: SubnetRow, *, lowest: bool = False) -> Iterato
     size = sum(end - start + 1 for start, end in ranges)
     if size > _SMALL and not lowest:
         tries = list({str(kind(_nth(ranges, random.randrange(size)))) for _ in range(_TRIES)})
-        taken = {ip for (ip,) in tx.execute(select(AllocationRow.ip_address).where(
-            AllocationRow.subnet_id == subnet.id, AllocationRow.ip_address.in_(tries)))}
+        taken = {ip for (ip,) in tx.execute(_TAKEN, {"subnet": subnet.id, "ips": tries})}
         yield from (ip for ip in tries if ip not in taken)
     taken = {ip for (ip,) in tx.execute(select(AllocationRow.ip_address).where(AllocationRow.subnet_id == subnet.id))}
     for start, end in ranges:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from haneul.kernel import quota
 from haneul.kernel.database import Transaction
@@ -16,9 +16,10 @@ RESOURCES = {"network": NetworkRow, "subnet": SubnetRow, "port": PortRow, "route
 
 
 def _counter(model: type) -> quota.Count:
+    query = select(func.count()).select_from(model).where(model.project_id == bindparam("project"))  # type: ignore[attr-defined]
+
     def count(tx: Transaction, project_id: str) -> int:
-        return tx.execute(select(func.count()).select_from(model).where(
-            model.project_id == project_id)).scalar_one()  # type: ignore[attr-defined]
+        return tx.execute(query, {"project": project_id}).scalar_one()
 
     return count
 

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
@@ -27,6 +27,7 @@ _ICMP = ("icmp", "1", "icmpv6", "ipv6-icmp", "58")
 _PORTS = ("tcp", "6", "udp", "17", "sctp", "132", "dccp", "33", "udplite", "136")
 _ONLY_V6 = ("icmpv6", "ipv6-encap", "ipv6-frag", "ipv6-icmp", "ipv6-nonxt", "ipv6-opts", "ipv6-route")
 PARENT = "PARENT"
+_DEFAULT = select(SecurityGroupRow.id).where(SecurityGroupRow.project_id == bindparam("project"), SecurityGroupRow.is_default)
 
 
 class MultipleGroups(Conflict):
@@ -84,11 +85,10 @@ def names_of_devices(tx: Transaction, device_ids: Iterable[str]) -> dict[str, li
 
 def default(tx: Transaction, project_id: str) -> str:
     """The id of a project's default group, made with its rules on first use."""
-    query = select(SecurityGroupRow.id).where(SecurityGroupRow.project_id == project_id, SecurityGroupRow.is_default)
-    found = tx.execute(query).scalar()
+    found = tx.execute(_DEFAULT, {"project": project_id}).scalar()
     if found is None:
         tx.lock("default-security-group", project_id)
-        found = tx.execute(query).scalar() or _make(
+        found = tx.execute(_DEFAULT, {"project": project_id}).scalar() or _make(
             tx, SecurityGroupRow(project_id=project_id, name="default", description="Default security group",
                                  is_default=True)).id
     return found

@@ -33,6 +33,7 @@ class Listing(Struct, kw_only=True):
     columns: dict[str, Any]
     view: Callable[[Transaction, list[Any]], list[dict[str, Any]]]
     filters: dict[str, Filter] = {}
+    light: tuple[Any, ...] = ()  # columns to read instead of whole objects, for lists that grow long
 
 
 def standard_columns(model: Any) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def answer(call: Call, listing: Listing) -> dict[str, Any]:
 
 
 def page(call: Call, listing: Listing) -> tuple[list[Any], list[dict[str, str]]]:
-    query = select(listing.model).where(listing.visible(call.context), *_conditions(call, listing))
+    query: Any = select(*(listing.light or (listing.model,))).where(listing.visible(call.context), *_conditions(call, listing))
     sort = paging.sort_of(call, list(listing.columns), [("id", "asc")])
     reverse = paging.flag(call.argument("page_reverse") or "false")
     if reverse:
@@ -67,7 +68,8 @@ def page(call: Call, listing: Listing) -> tuple[list[Any], list[dict[str, str]]]
     query = paging.order(query, listing.columns, sort, last)
     if limit is not None:
         query = query.limit(limit)
-    rows = list(call.tx.execute(query).scalars())
+    found = call.tx.execute(query)
+    rows = list(found.all() if listing.light else found.scalars())
     if reverse:
         rows.reverse()
     return rows, _links(call, rows, limit, reverse)

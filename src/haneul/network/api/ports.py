@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest
@@ -63,21 +63,47 @@ class CreatePort(UpdatePort, kw_only=True, forbid_unknown_fields=True):
     tags: list[Annotated[str, Meta(max_length=255)]] | UnsetType = UNSET
 
 
-def view(tx: Transaction, rows: list[PortRow]) -> list[dict[str, Any]]:
+_LIGHT = tuple(getattr(PortRow, name) for name in (
+    "id", "project_id", "name", "description", "tags", "revision_number", "created_at", "updated_at", "network_id", "mac_address",
+    "status", "admin_state_up", "device_id", "device_owner", "host", "vnic_type", "profile", "port_security_enabled",
+    "allowed_address_pairs", "extra_dhcp_opts", "dns_name"))
+_ADDRESSES = select(AllocationRow.port_id, AllocationRow.subnet_id, AllocationRow.ip_address).where(
+    AllocationRow.port_id.in_(bindparam("ids", expanding=True))).order_by(AllocationRow.number)
+_MEMBERSHIPS = select(MembershipRow.port_id, MembershipRow.security_group_id).where(
+    MembershipRow.port_id.in_(bindparam("ids", expanding=True)))
+
+
+def view(tx: Transaction, rows: list[Any]) -> list[dict[str, Any]]:
+    """Of PortRows, or of a list's light rows, whose addresses and groups are read here."""
     domain = tx.cloud.config.network.dns_domain
-    return [{**attributes.standard(row), "network_id": row.network_id, "mac_address": row.mac_address, "status": row.status,
-             "admin_state_up": row.admin_state_up, "device_id": row.device_id, "device_owner": row.device_owner,
-             "fixed_ips": row.fixed_ips, "security_groups": row.security_groups,
-             "port_security_enabled": row.port_security_enabled, "allowed_address_pairs": row.allowed_address_pairs,
-             "extra_dhcp_opts": row.extra_dhcp_opts, "dns_name": row.dns_name,
-             "dns_assignment": [_assignment(row, entry.ip_address, domain) for entry in row.allocations],
-             "binding:host_id": row.host, "binding:vnic_type": row.vnic_type, "binding:profile": row.profile,
-             "binding:vif_type": "bridge" if row.host else "unbound",
-             "binding:vif_details": {"port_filter": True, "connectivity": "l2"} if row.host else {},
-             "resource_request": None} for row in rows]
+    ips, groups = _details(tx, rows)
+    return [_view(row, ips[row.id], groups[row.id], domain) for row in rows]
 
 
-def _assignment(row: PortRow, ip: str, domain: str) -> dict[str, str]:
+def _details(tx: Transaction, rows: list[Any]) -> tuple[dict[str, list[dict[str, str]]], dict[str, list[str]]]:
+    if not rows or isinstance(rows[0], PortRow):
+        return {row.id: row.fixed_ips for row in rows}, {row.id: row.security_groups for row in rows}
+    ips: dict[str, list[dict[str, str]]] = {row.id: [] for row in rows}
+    groups: dict[str, list[str]] = {row.id: [] for row in rows}
+    for port, subnet, ip in tx.execute(_ADDRESSES, {"ids": list(ips)}):
+        ips[port].append({"subnet_id": subnet, "ip_address": ip})
+    for port, group in tx.execute(_MEMBERSHIPS, {"ids": list(ips)}):
+        groups[port].append(group)
+    return ips, groups
+
+
+def _view(row: Any, ips: list[dict[str, str]], groups: list[str], domain: str) -> dict[str, Any]:
+    return {**attributes.standard(row), "network_id": row.network_id, "mac_address": row.mac_address, "status": row.status,
+            "admin_state_up": row.admin_state_up, "device_id": row.device_id, "device_owner": row.device_owner,
+            "fixed_ips": ips, "security_groups": groups, "port_security_enabled": row.port_security_enabled,
+            "allowed_address_pairs": row.allowed_address_pairs, "extra_dhcp_opts": row.extra_dhcp_opts, "dns_name": row.dns_name,
+            "dns_assignment": [_assignment(row, entry["ip_address"], domain) for entry in ips],
+            "binding:host_id": row.host, "binding:vnic_type": row.vnic_type, "binding:profile": row.profile,
+            "binding:vif_type": "bridge" if row.host else "unbound",
+            "binding:vif_details": {"port_filter": True, "connectivity": "l2"} if row.host else {}, "resource_request": None}
+
+
+def _assignment(row: Any, ip: str, domain: str) -> dict[str, str]:
     hostname = row.dns_name or f"host-{ip.replace('.', '-').replace(':', '-')}"
     return {"hostname": hostname, "ip_address": ip, "fqdn": f"{hostname}.{domain}."}
 
@@ -101,7 +127,7 @@ def _by_address(values: list[str]) -> Any:
 
 
 LISTING = lists.Listing(
-    resource="port", plural="ports", model=PortRow, visible=access.ports, view=view,
+    resource="port", plural="ports", model=PortRow, visible=access.ports, view=view, light=_LIGHT,
     columns={**lists.standard_columns(PortRow), **{name: getattr(PortRow, name) for name in (
         "network_id", "mac_address", "status", "admin_state_up", "device_id", "device_owner", "port_security_enabled", "dns_name")},
         "binding:host_id": PortRow.host, "binding:vnic_type": PortRow.vnic_type},
