@@ -502,6 +502,21 @@ def test_strays_are_found_and_removed(linux: LinuxFabric, cloud_id: str) -> None
     assert linux.inventory().ports == [world.port(5).id]
 
 
+def test_an_agent_without_memory_calls_nothing_a_stray(linux: LinuxFabric, cloud_id: str, tmp_path: Path) -> None:
+    port = world.port(5)
+    routed(linux, port)
+    linux.metadata.close()
+    again = LinuxFabric(cloud_id, Paths(tmp_path / "empty"), "http://127.0.0.1:9", b"secret", "127.0.0.1")
+    try:
+        found = again.inventory()
+        assert (found.strays, found.ports, found.routers) == ([], [port.id], [world.id("router")])
+        assert set(found.networks) <= set(found.unhealthy), "all is to be applied again"
+        routed(again, port)
+        assert again.inventory().unhealthy == [] and again.inventory().strays == []
+    finally:
+        again.metadata.close()
+
+
 def test_removed_objects_are_gone(linux: LinuxFabric, cloud_id: str) -> None:
     net, public = world.network(), world.external()
     routed(linux, world.port(5), world.port(6))
