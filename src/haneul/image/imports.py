@@ -35,7 +35,7 @@ class Import(Struct):
     all_stores_must_succeed: bool = True
 
 
-def start(tx: Transaction, context: Context, row: ImageRow, asked: Import) -> TaskRow:
+def start(tx: Transaction, context: Context, row: ImageRow, asked: Import) -> None:
     method = asked.method
     if method.name not in METHODS:
         raise BadRequest(f"Unknown import method name '{method.name[:32]}'.")
@@ -58,8 +58,8 @@ def start(tx: Transaction, context: Context, row: ImageRow, asked: Import) -> Ta
         fetch.check(method.uri, tx.cloud.config.image)
     row.status, row.updated_at = IMPORTING, clock.now()
     row.properties = {**row.properties, "os_glance_importing_to_stores": "file", "os_glance_failed_import": ""}
-    return import_image.submit(tx, ImportArguments(image_id=row.id, method=method.name, uri=method.uri),
-                               resource=f"image:{row.id}", context=context)
+    import_image.submit(tx, ImportArguments(image_id=row.id, method=method.name, uri=method.uri),
+                        resource=f"image:{row.id}", context=context)
 
 
 def tasks(tx: Transaction, context: Context, image_id: str | None = None) -> list[TaskRow]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from msgspec import Struct, field
-from sqlalchemy import Integer, Select, Table, and_, bindparam, exists, literal, or_, select
+from sqlalchemy import Integer, Table, and_, bindparam, exists, literal, or_, select
 from sqlalchemy.orm import aliased
 
 from haneul.fleet.model import HostRow
@@ -118,11 +118,11 @@ def _candidates(ask: Ask, tried: list[int]) -> tuple[Any, dict[str, Any]]:
 
 @functools.lru_cache(maxsize=256)
 def _statement(classes: tuple[str, ...], traits: int, within: int, host: bool, zone: str, forbidden: bool, avoid: bool,
-               tried: bool) -> Select[Any]:
+               tried: bool) -> Any:
     inventories = {name: aliased(Inventory) for name in classes}
     memory = inventories.get("MEMORY_MB") or aliased(Inventory)
     free = memory.total - memory.reserved - memory.used
-    query: Select[Any] = select(Provider.id, HostRow.name, HostRow.id, free).select_from(memory)
+    query: Any = select(Provider.id, HostRow.name, HostRow.id, free).select_from(memory)
     query = query.join(Provider, Provider.id == memory.provider_id).join(HostRow, HostRow.name == Provider.name)
     query = query.where(memory.resource_class == literal("MEMORY_MB"))
     for index, (name, inventory) in enumerate(inventories.items()):

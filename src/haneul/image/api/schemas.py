@@ -75,8 +75,9 @@ def _collection(name: str, of: dict[str, Any], *, paged: bool) -> dict[str, Any]
 
 
 _LINKS = [{"rel": "self", "href": "{self}"}, {"rel": "enclosure", "href": "{file}"}, {"rel": "describedby", "href": "{schema}"}]
-_ONE = {"image": {"name": "image", "properties": _IMAGE, "additionalProperties": {"type": "string"}, "links": _LINKS},
-        "member": {"name": "member", "properties": _MEMBER}, "task": {"name": "task", "properties": _TASK}}
+_ONE: dict[str, dict[str, Any]] = {
+    "image": {"name": "image", "properties": _IMAGE, "additionalProperties": {"type": "string"}, "links": _LINKS},
+    "member": {"name": "member", "properties": _MEMBER}, "task": {"name": "task", "properties": _TASK}}
 SCHEMAS = {**_ONE, "images": _collection("images", _ONE["image"], paged=True),
            "members": _collection("members", _ONE["member"], paged=False),
            "tasks": _collection("tasks", _ONE["task"], paged=True)}
