@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from haneul.compute import room as compute
 from haneul.identity import room as identity
 from haneul.image import room as image
 from haneul.kernel.room import Room
 from haneul.network import room as network
 from haneul.placement import room as placement
+from haneul.status import room as status
 
-ROOMS: list[Room] = [identity, image, placement, network]
+ROOMS: list[Room] = [identity, image, placement, network, compute, status]

@@ -9,8 +9,18 @@ from sqlalchemy import select
 from haneul.compute import boot, flavors, quotas, states
 from haneul.compute.model import MigrationRow, ServerRow
 from haneul.compute.problems import InvalidState
-from haneul.compute.states import (ACTIVE, ERROR, PAUSED, RESCUED, RESIZED, SHELVED, SHELVED_OFFLOADED, STOPPED, SUSPENDED,
-                                   require)
+from haneul.compute.states import (
+    ACTIVE,
+    ERROR,
+    PAUSED,
+    RESCUED,
+    RESIZED,
+    SHELVED,
+    SHELVED_OFFLOADED,
+    STOPPED,
+    SUSPENDED,
+    require,
+)
 from haneul.compute.tasks import power, rebuild, resize, shelve, snapshot
 from haneul.compute.tasks.destroy import delete_server
 from haneul.compute.tasks.machine import OnServer

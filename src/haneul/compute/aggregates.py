@@ -89,7 +89,8 @@ def _has_servers(tx: Transaction, hosts: list[str]) -> bool:
 def _check_zone(tx: Transaction, row: AggregateRow, hosts: list[str], zone: str | None) -> None:
     for other in tx.execute(select(AggregateRow).where(AggregateRow.id != row.id)).scalars():
         if zone and other.meta.get(ZONE) not in (None, zone) and set(other.hosts) & set(hosts):
-            raise Conflict(f"Cannot update aggregate {row.id}. Reason: One or more hosts already in different availability zone(s)")
+            raise Conflict(f"Cannot update aggregate {row.id}. Reason: One or more hosts already in different availability "
+                           "zone(s)")
     current = {name: found for name, found in tx.execute(select(HostRow.name, HostRow.availability_zone).where(
         HostRow.name.in_(hosts)))}
     moved = [host for host in hosts if (current.get(host) or "nova") != (zone or "nova")]

@@ -118,7 +118,8 @@ def find_image(tx: Transaction, context: Context, image_id: str) -> ImageRow:
     if image.status != "active":
         raise BadRequest(f"Image {image_id} is not active.")
     if image.disk_format not in ("qcow2", "raw"):
-        raise BadRequest(f"Image {image_id} is unacceptable: its disk format {image.disk_format} cannot be booted; qcow2 and raw can.")
+        raise BadRequest(f"Image {image_id} is unacceptable: its disk format {image.disk_format} cannot be booted; "
+                         "qcow2 and raw can.")
     return image
 
 

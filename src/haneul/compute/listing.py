@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +12,6 @@ from sqlalchemy import Select, and_, false, select
 from haneul.compute import states
 from haneul.compute.model import ServerRow, ServerTagRow
 from haneul.compute.problems import MarkerNotFound
-
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest
@@ -144,7 +143,7 @@ def moment(text: str, name: str) -> datetime:
         found = datetime.fromisoformat(text.replace("Z", "+00:00").replace(" ", "+"))
     except ValueError:
         raise BadRequest(f"Invalid input for query parameters {name}. Value: {text[:64]}. '{text[:64]}' is not a 'date-time'")
-    return found.astimezone(timezone.utc).replace(tzinfo=None) if found.tzinfo else found
+    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
 def by_status(filters: Filters, wanted: list[str]) -> bool:

@@ -182,4 +182,3 @@ _CHECKS: dict[str, str] = {
 }
 
 RULES = [Rule(name, check) for name, check in _CHECKS.items()]
-RULES.append(Rule("haneul:status", ADMIN, "What hosts, servers, tasks and leaks there are.", ("project", "system")))

@@ -59,8 +59,8 @@ def _project(call: Call) -> str:
 def _numbers(given: dict[str, Any], known: list[str]) -> dict[str, int]:
     unknown = sorted(set(given) - set(known))
     if unknown:
-        raise BadRequest(f"Invalid input for field/attribute quota_set. Additional properties are not allowed ({unknown[0][:64]!r} "
-                         "was unexpected)")
+        raise BadRequest(f"Invalid input for field/attribute quota_set. Additional properties are not allowed "
+                         f"({unknown[0][:64]!r} was unexpected)")
     try:
         return {name: int(value) for name, value in msgspec.convert(given, dict[str, Limit]).items()}
     except msgspec.ValidationError as error:

@@ -8,7 +8,6 @@ from sqlalchemy import delete, select, update
 
 from haneul.compute import placing, servers, states
 from haneul.compute.model import ConsoleTokenRow, MigrationRow, ServerRow
-from haneul.compute.tasks import machine
 from haneul.compute.tasks.create import unplug_all
 from haneul.compute.tasks.machine import OnServer, plain
 from haneul.fleet.agents import Agents, Unreachable

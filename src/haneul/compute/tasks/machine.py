@@ -11,7 +11,7 @@ from msgspec import Struct
 from haneul.compute import servers, states
 from haneul.compute.model import ServerRow
 from haneul.fleet.agents import Agent, Agents
-from haneul.host.contract import DiskSpec, HostError, NicSpec, NotThere, NoRoom, ServerSpec, ServerState
+from haneul.host.contract import DiskSpec, HostError, NicSpec, NoRoom, NotThere, ServerSpec, ServerState
 from haneul.kernel import clock
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.context import Context, system

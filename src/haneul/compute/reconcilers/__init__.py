@@ -1,0 +1,1 @@
+"""What compute compares and mends by itself."""
