@@ -28,10 +28,11 @@ class Load(Struct):
 def loads(tx: Transaction) -> dict[str, Load]:
     """Of every host that has servers, in one statement."""
     disk = ServerRow.flavor["disk"].as_integer() + ServerRow.flavor["ephemeral"].as_integer()
+    query = select(ServerRow.host, func.count(), func.count(ServerRow.task_state), func.sum(ServerRow.vcpus),
+                   func.sum(ServerRow.ram), func.sum(disk)).where(
+        ServerRow.deleted.is_(False), ServerRow.host.is_not(None)).group_by(ServerRow.host)
     return {host: Load(int(count), int(busy or 0), int(vcpus), int(ram), int(size or 0))
-            for host, count, busy, vcpus, ram, size in tx.execute(select(ServerRow.host, func.count(), func.count(ServerRow.task_state), func.sum(ServerRow.vcpus),
-                              func.sum(ServerRow.ram), func.sum(disk)).where(
-                ServerRow.deleted.is_(False), ServerRow.host.is_not(None)).group_by(ServerRow.host))}
+            for host, count, busy, vcpus, ram, size in tx.execute(query)}
 
 
 def servers_on(tx: Transaction, hosts: list[str]) -> dict[str, list[dict[str, str]]]:

@@ -61,8 +61,8 @@ class ServerRow(Base):
     """A server. Deleted ones stay as rows with `deleted`, for changes-since and for administrators.
 
     `flavor` is the snapshot {id, name, vcpus, ram, disk, ephemeral, swap, rxtx_factor, extra_specs}. `system` holds what
-    the cloud itself must remember: `image` (its format and properties), the old flavor of a resize, ids of images under way. `fault`
-    is {code, message, details, created}.
+    the cloud itself must remember: `image` (its format and properties), the old flavor of a resize, ids of images under
+    way. `fault` is {code, message, details, created}.
     """
 
     __tablename__ = "servers"
