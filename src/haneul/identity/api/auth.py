@@ -64,9 +64,14 @@ def check(call: Call) -> Reply:
     return Reply(raw=call.cloud.get(Tokens).shown(entry), headers={"X-Subject-Token": token, **_VARY})
 
 
-@routes.delete("/auth/tokens", "identity:revoke_token", target=lambda call: _subject(call, "identity:revoke_token")[1])
-def void(call: Call, entry: Entry) -> None:
-    revoke(call.tx, entry.claims.audit_ids[0])
+def _revocable(call: Call) -> dict[str, Any]:
+    entry = _subject(call, "identity:revoke_token")[1]
+    return {"entry": entry, "target.token.user_id": entry.claims.user_id}
+
+
+@routes.delete("/auth/tokens", "identity:revoke_token", target=_revocable)
+def void(call: Call, found: dict[str, Any]) -> None:
+    revoke(call.tx, found["entry"].claims.audit_ids[0])
 
 
 @routes.get("/auth/catalog", "identity:get_auth_catalog")
