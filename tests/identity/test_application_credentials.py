@@ -54,8 +54,8 @@ def test_losing_the_role_ends_it(world: Any) -> None:
 
 
 @pytest.mark.parametrize("more, status", [
-    ({"roles": [{"name": "admin"}]}, 400), ({"roles": [{"name": "no-such-role"}]}, 404), ({"expires_at": "2001-01-01T00:00:00"}, 400),
-    ({"expires_at": "soon"}, 400), ({"name": ""}, 400), ({"access_rules": [{"service": "compute"}]}, 400),
+    ({"roles": [{"name": "admin"}]}, 400), ({"roles": [{"name": "no-such-role"}]}, 404),
+    ({"expires_at": "2001-01-01T00:00:00"}, 400), ({"expires_at": "soon"}, 400), ({"name": ""}, 400), ({"access_rules": [{"service": "compute"}]}, 400),
     ({"unrestricted": "yes"}, 400)])
 def test_bad_ones(world: Any, more: dict[str, Any], status: int) -> None:
     user, _, token = world.somebody("member")
@@ -72,7 +72,8 @@ def test_names_are_of_their_user(world: Any) -> None:
 def test_access_rules_hold_for_every_service(world: Any) -> None:
     user, project, token = world.somebody("member")
     made = _make(world, user, token, access_rules=[
-        {"service": "identity", "method": "GET", "path": "/v3/users/*"}, {"service": "image", "method": "GET", "path": "/v2/images"}])
+        {"service": "identity", "method": "GET", "path": "/v3/users/*"},
+        {"service": "image", "method": "GET", "path": "/v2/images"}])
     limited = world.client(world.by_credential(made).headers["X-Subject-Token"])
     assert limited.get(f"/users/{user['id']}").status_code == 200
     assert limited.get(f"/users/{user['id']}/projects").status_code == 401

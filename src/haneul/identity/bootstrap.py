@@ -45,7 +45,8 @@ def prepare(cloud: Cloud) -> None:
     with cloud.database.read() as tx:
         state = tx.get(State, 1)
         known = set(tx.execute(select(CatalogService.type)).scalars())
-        due = state is None or state.url != cloud.url or not {service.type for service in cloud.services if service.catalog} <= known
+        wanted = {service.type for service in cloud.services if service.catalog}
+        due = state is None or state.url != cloud.url or not wanted <= known
     if due:
         cloud.database.transact(_bootstrap)
     cloud.put(Tokens(cloud, keys))
