@@ -20,6 +20,7 @@ import openstack
 from haneul.control import ControlServer, build
 from haneul.fleet.model import HostRow
 from haneul.kernel import config as configuration
+from haneul.kernel import telemetry
 from haneul.kernel.config import Paths
 
 ADMIN_PASSWORD = "test-admin-password"
@@ -85,6 +86,7 @@ class RunningCloud:
 
     def start_control(self) -> None:
         config = configuration.load(self.folder, self.settings)
+        telemetry.configure(config.log.level, config.log.format)
         self.cloud, app = build(config, self.paths)
         self.server = ControlServer(self.cloud, app)
         self._thread = threading.Thread(target=self.server.run, name="control", daemon=True)
