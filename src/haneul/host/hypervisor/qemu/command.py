@@ -13,7 +13,7 @@ from haneul.host.hypervisor.qemu.record import Record
 VIDEO, RNG, SCSI, USB = 2, 3, 4, 5  # PCI slots; 0, 1 and on q35 31 are the chipset's
 FIRST_SLOT = 6
 LAST_SLOT = {"pc": 30, "q35": 21}
-MACHINE = {"pc": "pc,usb=off,vmport=off", "q35": "q35,usb=off,vmport=off"}
+MACHINE = {"pc": "pc,usb=off,vmport=off,hpet=off", "q35": "q35,usb=off,vmport=off,hpet=off"}
 ACCELERATOR = {"kvm": ["-accel", "kvm", "-cpu", "host"], "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"]}
 SLEEP_STATES = {"pc": "PIIX4_PM", "q35": "ICH9-LPC"}
 NIC = {"virtio": "virtio-net-pci", "e1000": "e1000", "rtl8139": "rtl8139"}
@@ -120,7 +120,7 @@ def command(record: Record, files: dict[str, DiskFile], taps: dict[str, int | No
     spec = record.spec
     words = [
         "-name", spec.id, "-uuid", spec.id, "-machine", MACHINE[spec.machine], *ACCELERATOR[record.virt],
-        "-smp", str(spec.vcpus), "-m", f"{spec.memory_mib}M", "-no-hpet", "-rtc", "base=utc",
+        "-smp", str(spec.vcpus), "-m", f"{spec.memory_mib}M", "-rtc", "base=utc",
         "-global", f"{SLEEP_STATES[spec.machine]}.disable_s3=1",
         "-global", f"{SLEEP_STATES[spec.machine]}.disable_s4=1",
         "-smbios", "type=1,manufacturer=OpenStack Foundation,product=OpenStack Nova,"  # what cloud-init looks for

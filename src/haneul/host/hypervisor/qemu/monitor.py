@@ -22,8 +22,16 @@ class MonitorError(HostError):
     """QEMU refused a command, or its control socket does not answer."""
 
 
-@cache
+_starting = threading.Lock()
+
+
 def _loop() -> asyncio.AbstractEventLoop:
+    with _starting:  # the first to ask may be many at once, when servers are adopted
+        return _the_loop()
+
+
+@cache
+def _the_loop() -> asyncio.AbstractEventLoop:
     """A selector loop by name: passing descriptors needs the plain socket, which uvloop does not show."""
     loop = asyncio.SelectorEventLoop()
     threading.Thread(target=loop.run_forever, name="qmp", daemon=True).start()
