@@ -55,8 +55,8 @@ def test_losing_the_role_ends_it(world: Any) -> None:
 
 @pytest.mark.parametrize("more, status", [
     ({"roles": [{"name": "admin"}]}, 400), ({"roles": [{"name": "no-such-role"}]}, 404),
-    ({"expires_at": "2001-01-01T00:00:00"}, 400), ({"expires_at": "soon"}, 400), ({"name": ""}, 400), ({"access_rules": [{"service": "compute"}]}, 400),
-    ({"unrestricted": "yes"}, 400)])
+    ({"expires_at": "2001-01-01T00:00:00"}, 400), ({"expires_at": "soon"}, 400), ({"name": ""}, 400),
+    ({"access_rules": [{"service": "compute"}]}, 400), ({"unrestricted": "yes"}, 400)])
 def test_bad_ones(world: Any, more: dict[str, Any], status: int) -> None:
     user, _, token = world.somebody("member")
     _make(world, user, token, status, **more)
