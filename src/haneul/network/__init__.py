@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 
 from haneul.fleet.hosts import Listeners
 from haneul.fleet.model import HostRow
+from haneul.kernel import clock
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.database import Transaction
 from haneul.kernel.room import Room
@@ -30,6 +31,10 @@ def prepare(cloud: Cloud) -> None:
 
 
 def _enrolled(tx: Transaction, row: HostRow, facts: Any) -> None:
+    """Facts change at every heartbeat; only a host that is new or was away is worth a look."""
+    new = (clock.now() - row.created_at).total_seconds() < 10
+    if not new and not inspect(row).attrs.state.history.has_changes():
+        return
     cloud = tx.cloud
     tx.after_commit(lambda: cloud.reconcilers.signal(reconcile.NAME))
 

@@ -11,7 +11,7 @@ from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.network import access, changes, quota, segments
 from haneul.network.errors import ExternalNetworkInUse, InvalidSharedSetting, NetworkInUse, NetworkNotFound
-from haneul.network.model import (FloatingIpRow, NetworkRow, PortRow, RbacRow, RouterRow, SubnetRow)
+from haneul.network.model import (FloatingIpRow, NetworkRow, PortRow, RbacRow, RouterRow, SubnetPoolRow, SubnetRow)
 
 AUTO_DELETED = ("network:dhcp",)
 EVERYBODY = "*"
@@ -118,6 +118,14 @@ def set_wildcard(tx: Transaction, row: NetworkRow, action: str, on: bool) -> Non
 
 
 # ---------------------------------------------------------------- figures
+
+
+def address_scopes(tx: Transaction, network_ids: list[str]) -> dict[tuple[str, int], str]:
+    """The address scope of a network's subnets, by network and IP version."""
+    return {(network, version): scope for network, version, scope in tx.execute(
+        select(SubnetRow.network_id, SubnetRow.ip_version, SubnetPoolRow.address_scope_id)
+        .join(SubnetPoolRow, SubnetPoolRow.id == SubnetRow.subnetpool_id)
+        .where(SubnetRow.network_id.in_(network_ids), SubnetPoolRow.address_scope_id.is_not(None)))}
 
 
 def subnet_ids(tx: Transaction, network_ids: list[str]) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy import update as update_table
 
 from haneul.kernel import clock
@@ -24,7 +24,6 @@ from haneul.network.errors import (AddressPairAndPortSecurityRequired, BadAttrib
                                    SecurityGroupNotFound, ServicePortInUse)
 from haneul.network.model import (AllocationRow, FloatingIpRow, MembershipRow, NetworkRow, PortRow, RouterRow,
                                   SecurityGroupRow, SubnetRow)
-from haneul.network.tasks import wire
 
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 _TRUSTED = ("network:", "neutron:")  # device owners of the cloud's own ports: no filters on them
@@ -91,8 +90,8 @@ def create_many(tx: Transaction, context: Context, wanted: Sequence[NewPort], *,
     """
     networks, subnets = _networks(tx, context, {new.network_id for new in wanted})
     projects = [access.owner(context, new.project_id) for new in wanted]
-    for project in set(projects):
-        if not wanted[projects.index(project)].device_owner.startswith("network:"):
+    if context.project_id is not None:  # the cloud's own ports are not refused
+        for project in set(projects):
             quota.check(tx, project, port=projects.count(project))
     groups = _groups(tx, context, wanted, projects, networks)
     choosers = {id: Chooser(tx, id, subnets[id]) for id in networks}
@@ -119,8 +118,8 @@ def create_many(tx: Transaction, context: Context, wanted: Sequence[NewPort], *,
         row.allocations = [AllocationRow(subnet_id=subnet, ip_address=ip, network_id=new.network_id, number=number)
                            for number, (subnet, ip) in enumerate(chosen)]
         row.memberships = [MembershipRow(security_group_id=id) for id in memberships] if secure else []
-        tx.add(row)
         rows.append(row)
+    tx.add_all(rows)  # all at once: what is asked meanwhile would flush one by one
     tx.flush()
     _bound(tx, [row for row in rows if row.host])
     return rows
@@ -411,10 +410,14 @@ def unbind(tx: Transaction, port_ids: Iterable[str], *, keep_device: bool = Fals
 
 
 def plugged(tx: Transaction, port_ids: Iterable[str]) -> None:
-    """The ports are in place on their host (after `wiring.apply`): ACTIVE, unless administratively down."""
+    """The ports are in place on their host (after `wiring.apply`): ACTIVE, unless administratively down. So is the DHCP of
+    their networks."""
     ids = list(port_ids)
     if ids:
-        wire.activate(tx, ids)
+        tx.execute(update_table(PortRow).where(PortRow.admin_state_up, PortRow.status != "ACTIVE", or_(
+            PortRow.id.in_(ids), (PortRow.device_owner == "network:dhcp") & PortRow.network_id.in_(
+                select(PortRow.network_id).where(PortRow.id.in_(ids)))))
+            .values(status="ACTIVE").execution_options(synchronize_session=False))
 
 
 def _move(tx: Transaction, row: PortRow, host: str) -> None:

@@ -14,7 +14,7 @@ from haneul.kernel.database import Transaction
 from haneul.kernel.reconcilers import reconciler
 from haneul.kernel.tasks import Again
 from haneul.network import changes, routers, wiring
-from haneul.network.model import ChangeRow, RouterRow
+from haneul.network.model import ChangeRow, PortRow, RouterRow
 from haneul.network.tasks import wire
 
 log = structlog.get_logger("network")
@@ -61,6 +61,7 @@ def mend_host(cloud: Cloud, host: str) -> int:
         gone = _gone(wanted, has)
         if lacking != FabricIds() or gone != FabricIds():
             wire.act(cloud, host, state, gone)
+        if lacking != FabricIds() or overdue:
             with cloud.database.write() as tx:
                 wire.applied(tx, host, state)
                 tx.execute(delete(ChangeRow).where(ChangeRow.seq.in_([seq for seq, _, _ in overdue])))
@@ -86,11 +87,12 @@ def _gone(wanted: FabricIds, has: FabricInventory) -> FabricIds:
 
 
 def move_routers(cloud: Cloud) -> int:
-    """Routers without a host, or on one that is down for good measure, get another; floating IPs follow."""
+    """Routers that route something and have no host, or one that is down, get another; floating IPs follow."""
     with cloud.database.read() as tx:
         up = set(tx.execute(select(HostRow.name).where(HostRow.state == "up", ~HostRow.forced_down)).scalars())
-        lost = [id for id, host, gateway in tx.execute(select(RouterRow.id, RouterRow.host, RouterRow.gateway_port_id))
-                if host is not None and host not in up]
+        serving = select(PortRow.device_id).where(PortRow.device_owner.startswith("network:router"))
+        lost = [id for id, host in tx.execute(select(RouterRow.id, RouterRow.host).where(RouterRow.id.in_(serving)))
+                if host not in up]
     if not lost or not up:
         return 0
     with cloud.database.write() as tx:
@@ -100,4 +102,5 @@ def move_routers(cloud: Cloud) -> int:
             tx.flush()
             log.warning("router moved", router=row.id, before=before, now=row.host)
             changes.of_routers(tx, [row.id])
+            changes.of_networks(tx, tx.execute(select(PortRow.network_id).where(PortRow.device_id == row.id)).scalars().all())
     return len(lost)

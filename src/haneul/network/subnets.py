@@ -119,6 +119,7 @@ def delete(tx: Transaction, row: SubnetRow) -> None:
     busy = [id for id, owner in users if owner not in AUTO_DELETED and (not automatic or owner.startswith("network:router"))]
     if busy:
         raise SubnetInUse(row.id, "One or more ports have an IP allocation from this subnet")
+    bound = list(tx.execute(select(PortRow.host, PortRow.id).where(PortRow.id.in_([id for id, _ in users]), PortRow.host != "")))
     for port in tx.execute(select(PortRow).where(PortRow.id.in_([id for id, _ in users]))).scalars():
         tx.expire(port)
     network = tx.get_one(NetworkRow, row.network_id)
@@ -127,6 +128,7 @@ def delete(tx: Transaction, row: SubnetRow) -> None:
     tx.flush()
     serve_dhcp(tx, network)
     changes.of_networks(tx, [network.id])
+    changes.note(tx, [(host, "ports", id) for host, id in bound])
 
 
 # ---------------------------------------------------------------- DHCP
@@ -160,12 +162,15 @@ def serve_dhcp(tx: Transaction, network: NetworkRow) -> None:
 def _add_automatic(tx: Transaction, row: SubnetRow) -> None:
     """Ports that are there get the address that their guests will make in a new SLAAC subnet."""
     from haneul.network.addresses import eui64
-    for id, mac, owner in tx.execute(select(PortRow.id, PortRow.mac_address, PortRow.device_owner).where(
+    notes = []
+    for id, mac, owner, host in tx.execute(select(PortRow.id, PortRow.mac_address, PortRow.device_owner, PortRow.host).where(
             PortRow.network_id == row.network_id)).all():
         if not owner.startswith("network:"):
+            notes.append((host, "ports", id))
             tx.add(AllocationRow(subnet_id=row.id, ip_address=eui64(row.cidr, mac), port_id=id, network_id=row.network_id,
                                  number=99))
     tx.flush()
+    changes.note(tx, notes)
 
 
 # ---------------------------------------------------------------- what a subnet may be

@@ -49,11 +49,13 @@ _COLUMNS = {name: name for name in ("name", "description", "admin_state_up", "is
 
 def view(tx: Transaction, rows: list[NetworkRow]) -> list[dict[str, Any]]:
     subnets = networks.subnet_ids(tx, [row.id for row in rows]) if rows else {}
+    scopes = networks.address_scopes(tx, [row.id for row in rows]) if any(subnets.values()) else {}
     return [{**attributes.standard(row), "status": "ACTIVE", "admin_state_up": row.admin_state_up, "shared": row.shared,
              "router:external": row.external, **({"is_default": row.is_default} if row.external else {}),
              "subnets": subnets[row.id], "mtu": row.mtu, "port_security_enabled": row.port_security_enabled,
              "availability_zone_hints": row.availability_zone_hints, "availability_zones": ["nova"],
-             "dns_domain": row.dns_domain, "ipv4_address_scope": None, "ipv6_address_scope": None,
+             "dns_domain": row.dns_domain, "ipv4_address_scope": scopes.get((row.id, 4)),
+             "ipv6_address_scope": scopes.get((row.id, 6)),
              "provider:network_type": row.type, "provider:physical_network": row.physical_network,
              "provider:segmentation_id": row.segmentation_id} for row in rows]
 

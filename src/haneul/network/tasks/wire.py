@@ -34,7 +34,8 @@ def submit(tx: Transaction, host: str) -> None:
 
 @wire.step(deadline=300)
 def apply(work: Work[Host]) -> None:
-    """Takes every row there is now. A host that is down is left alone: its return is the reconciler's."""
+    """Takes every row there is now. Those of a host that is down are kept, once each, for its return, which is the
+    reconciler's."""
     host = work.arguments.host
     with wiring.turn(work.cloud, host):
         with work.cloud.database.read() as tx:
@@ -45,9 +46,12 @@ def apply(work: Work[Host]) -> None:
             act(work.cloud, host, state, gone)
     with work.commit() as tx:
         tx.lock("fabric", host)
-        tx.execute(delete(ChangeRow).where(ChangeRow.seq.in_([seq for seq, _, _ in rows])))
+        waiting = {(kind, id): seq for seq, kind, id in rows} if known not in ("up", None) else {}
+        done = {seq for seq, _, _ in rows} - set(waiting.values())
+        tx.execute(delete(ChangeRow).where(ChangeRow.seq.in_(done)))
         applied(tx, host, state)
-        if tx.execute(select(ChangeRow.seq).where(ChangeRow.host == host).limit(1)).first():
+        last = max((seq for seq, _, _ in rows), default=0)
+        if tx.execute(select(ChangeRow.seq).where(ChangeRow.host == host, ChangeRow.seq > last).limit(1)).first():
             wire.submit(tx, Host(host), resource=f"fabric:{host}")
         work.result = {"changes": len(rows), "ports": len(state.ports), "routers": len(state.routers), "host": known}
 
