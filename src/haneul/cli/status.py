@@ -32,7 +32,7 @@ def gather(paths: Paths) -> dict[str, Any]:
         problems.append(f"the control plane does not answer at {state.url(config)}")
     elif "control" in names:
         try:
-            found.update(Api.of(paths, config, timeout=10).get("/haneul/v1/status"))
+            found.update(Api.of(paths, config, timeout=10).get("/haneul/v1/status")["status"])
         except (ApiError, OSError, http.client.HTTPException) as error:
             problems.append(f"the control plane does not tell its status: {error}")
     problems += [f"host {host['name']} is {host['state']}" for host in found["hosts"] or [] if host["state"] != "up"]
@@ -67,25 +67,30 @@ def _show(found: dict[str, Any]) -> None:
     console.print(shown, f"[dim]{found['memory_mib']} MiB in all[/]", "")
     if found["hosts"] is None:
         return
-    shown = table("host", "state", "hypervisor", "vCPUs", "memory", "disk", "servers", "seen")
+    shown = table("host", "state", "guests by", "CPUs", "memory", "disk", "servers", "heard")
     for host in found["hosts"][:20]:
-        shown.add_row(*(str(host.get(key, "")) for key in ("name", "state", "hypervisor", "vcpus", "memory_mib", "disk_gib",
-                                                           "servers", "seen")))
+        state_text = host["state"] + (", disabled" if host["disabled"] else "")
+        shown.add_row(host["name"], state_text, host["virt"], str(host["cpus"]), f"{host['memory_mib']} MiB",
+                      f"{host['disk_gib']} GiB", str(host["servers"]), f"{host['heartbeat_age']:g} s ago")
     console.print(shown)
     if len(found["hosts"]) > 20:
         console.print(f"[dim]… and {len(found['hosts']) - 20} more[/]")
+    for host in found["hosts"]:
+        for problem in host["problems"]:
+            console.print(f"  [yellow]{host['name']}: {problem}[/]")
     counts = "  ".join(f"{status} {number}" for status, number in sorted(found["servers"].items())) or "none"
-    tasks = "  ".join(f"{name} {number}" for name, number in found["tasks"].items() if not isinstance(number, list)) or "none"
-    console.print(f"\n[dim]servers[/]  {counts}\n[dim]tasks[/]    {tasks}")
-    for failed in found["tasks"].get("failures", [])[:5]:
-        console.print(f"           {_line(failed)}")
-    console.print(f"[dim]leaks[/]    {'none' if not found['leaks'] else len(found['leaks'])}")
-    for leak in found["leaks"][:20]:
-        console.print(f"           {_line(leak)}")
-
-
-def _line(item: Any) -> str:
-    return "  ".join(str(value) for value in item.values()) if isinstance(item, dict) else str(item)
+    tasks, leaks = found["tasks"], found["leaks"]
+    console.print(f"\n[dim]servers[/]  {counts}\n[dim]tasks[/]    running {tasks['running']}  waiting {tasks['waiting']}  "
+                  f"failed lately {tasks['failed_lately']}")
+    for task in tasks["active"][:10]:
+        waiting = f" for {task['waiting_for']}" if task["waiting_for"] else ""
+        console.print(f"           {task['kind']} of {task['resource']}: {task['state']}{waiting}, {age(task['age'])} old")
+    for task in tasks["failures"][:5]:
+        console.print(f"           [red]{task['kind']} of {task['resource']} failed {age(task['age'])} ago: {task['message']}[/]")
+    console.print(f"[dim]leaks[/]    {'none' if not leaks else ''}")
+    for leak in leaks[:20]:
+        done = "mended" if leak["mended"] else "NOT mended"
+        console.print(f"           {leak['kind']} {leak['name']} on {leak['host']}: {leak['what']} ({done}, {age(leak['age'])} ago)")
 
 
 def age(seconds: float) -> str:

@@ -130,10 +130,8 @@ def _report(paths: Paths, config: Config, steps: Steps, started: bool, shown: li
                   f"{'' if started else ' (it was already)'} after {steps.total():.1f} s.\n")
     rows = [("use it", f'eval "$(./haneul env{where})"'), ("then", "openstack server list"), *(shown or []),
             ("look", f"./haneul status{where}"), ("stop", f"./haneul down{where}   (servers keep running)")]
-    use = Table.grid(padding=(0, 3))
     for left, right in rows:
-        use.add_row(f"  [dim]{left}[/]", right)
-    console.print(use)
+        console.print(f"  [dim]{left:<12}[/] {right}", soft_wrap=True)  # lines to copy are not broken
     table = Table("step", "seconds", title="What it took", title_justify="left", box=None, padding=(0, 3))
     table.columns[1].justify = "right"
     for what, seconds in steps.took:
