@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from running import RunningCloud
 
 
@@ -29,8 +30,13 @@ class Api:
         return self.make("network", **values)
 
     def subnet(self, network: Any, cidr: str, expect: int = 201, **values: Any) -> Any:
-        return self.make("subnet", expect=expect, network_id=network["id"], cidr=cidr,
-                         **{"ip_version": 6 if ":" in cidr else 4, **values})
+        return self.make(
+            "subnet",
+            expect=expect,
+            network_id=network["id"],
+            cidr=cidr,
+            **{"ip_version": 6 if ":" in cidr else 4, **values},
+        )
 
     def port(self, network: Any, expect: int = 201, **values: Any) -> Any:
         return self.make("port", expect=expect, network_id=network["id"], **values)
@@ -60,8 +66,25 @@ def member(api: Callable[[str], Api], cloud: RunningCloud) -> Api:
     """The project's quota is out of the way: what is made here is not counted against other tests."""
     admin = api("admin")
     project = cloud.connect("member").current_project_id
-    admin("PUT", f"/quotas/{project}", {"quota": dict.fromkeys(
-        ("network", "subnet", "port", "router", "floatingip", "security_group", "security_group_rule", "rbac_policy"), -1)})
+    admin(
+        "PUT",
+        f"/quotas/{project}",
+        {
+            "quota": dict.fromkeys(
+                (
+                    "network",
+                    "subnet",
+                    "port",
+                    "router",
+                    "floatingip",
+                    "security_group",
+                    "security_group_rule",
+                    "rbac_policy",
+                ),
+                -1,
+            )
+        },
+    )
     return api("member")
 
 

@@ -9,7 +9,12 @@ import pytest
 
 def test_a_network_is_made_shown_changed_and_removed(member: Any, admin: Any) -> None:
     network = member.network(name="first", description="d")
-    assert network["status"] == "ACTIVE" and network["mtu"] == 1450 and network["subnets"] == [] and network["shared"] is False
+    assert (
+        network["status"] == "ACTIVE"
+        and network["mtu"] == 1450
+        and network["subnets"] == []
+        and network["shared"] is False
+    )
     assert "provider:network_type" not in network
     assert network["project_id"] == network["tenant_id"]
     path = f"/networks/{network['id']}"
@@ -34,8 +39,10 @@ def test_what_neutron_refuses_of_a_body(member: Any) -> None:
     assert network["admin_state_up"] is False
     error = member("PUT", f"/networks/{network['id']}", {"network": {"id": "x"}}, expect=400)["NeutronError"]
     assert error["message"] == "Cannot update read-only attribute id"
-    assert member("POST", "/subnets", {"subnet": {"ip_version": 4}}, expect=400)["NeutronError"]["message"] == \
-        "Failed to parse request. Required attribute 'network_id' not specified"
+    assert (
+        member("POST", "/subnets", {"subnet": {"ip_version": 4}}, expect=400)["NeutronError"]["message"]
+        == "Failed to parse request. Required attribute 'network_id' not specified"
+    )
 
 
 def test_many_networks_at_once_are_all_made_or_none(member: Any) -> None:
@@ -46,7 +53,12 @@ def test_many_networks_at_once_are_all_made_or_none(member: Any) -> None:
 
 
 def test_attributes_that_only_an_administrator_sets(member: Any, admin: Any) -> None:
-    for body in ({"shared": True}, {"router:external": True}, {"provider:network_type": "vxlan"}, {"provider:segmentation_id": 7}):
+    for body in (
+        {"shared": True},
+        {"router:external": True},
+        {"provider:network_type": "vxlan"},
+        {"provider:segmentation_id": 7},
+    ):
         error = member("POST", "/networks", {"network": body}, expect=403)["NeutronError"]
         assert error["type"] == "PolicyNotAuthorized"
     member.network(**{"shared": False, "router:external": False})
@@ -71,8 +83,10 @@ def test_other_projects_see_only_what_is_shared(api: Any, member: Any, admin: An
     assert other("GET", f"/subnets/{subnet['id']}")["subnet"]["cidr"] == "10.9.0.0/24"
     other("PUT", f"/networks/{network['id']}", {"network": {"name": "theirs"}}, expect=403)
     guest = other.port(network)
-    assert admin("PUT", f"/networks/{network['id']}", {"network": {"shared": False}}, expect=409)["NeutronError"]["type"] == \
-        "InvalidSharedSetting"
+    assert (
+        admin("PUT", f"/networks/{network['id']}", {"network": {"shared": False}}, expect=409)["NeutronError"]["type"]
+        == "InvalidSharedSetting"
+    )
     assert member("GET", f"/ports/{guest['id']}")["port"]["id"] == guest["id"]  # who owns the network sees its ports
     other("DELETE", f"/ports/{guest['id']}", expect=204)
     admin("PUT", f"/networks/{network['id']}", {"network": {"shared": False}})
@@ -82,13 +96,36 @@ def test_other_projects_see_only_what_is_shared(api: Any, member: Any, admin: An
 def test_rbac_policies_open_a_network_to_one_project(api: Any, cloud: Any, member: Any) -> None:
     other, project = api("other"), cloud.connect("other").current_project_id
     network = member.network()
-    policy = member.make("rbac_policy", "/rbac-policies", object_type="network", object_id=network["id"],
-                         action="access_as_shared", target_tenant=project)
+    policy = member.make(
+        "rbac_policy",
+        "/rbac-policies",
+        object_type="network",
+        object_id=network["id"],
+        action="access_as_shared",
+        target_tenant=project,
+    )
     assert other("GET", f"/networks/{network['id']}")["network"]["shared"] is False
-    assert member.make("rbac_policy", "/rbac-policies", expect=409, object_type="network", object_id=network["id"],
-                       action="access_as_shared", target_tenant=project)["type"] == "DuplicateRbacPolicy"
-    member.make("rbac_policy", "/rbac-policies", expect=403, object_type="network", object_id=network["id"],
-                action="access_as_shared", target_tenant="*")
+    assert (
+        member.make(
+            "rbac_policy",
+            "/rbac-policies",
+            expect=409,
+            object_type="network",
+            object_id=network["id"],
+            action="access_as_shared",
+            target_tenant=project,
+        )["type"]
+        == "DuplicateRbacPolicy"
+    )
+    member.make(
+        "rbac_policy",
+        "/rbac-policies",
+        expect=403,
+        object_type="network",
+        object_id=network["id"],
+        action="access_as_shared",
+        target_tenant="*",
+    )
     port = other.port(network)
     assert member("DELETE", f"/rbac-policies/{policy['id']}", expect=409)["NeutronError"]["type"] == "RbacPolicyInUse"
     other("DELETE", f"/ports/{port['id']}", expect=204)
@@ -104,6 +141,7 @@ def test_a_reader_reads_and_nobody_does_nothing(api: Any, member: Any) -> None:
     reader("DELETE", f"/networks/{network['id']}", expect=403)
     api("nobody")("GET", "/networks", expect=403)
     import httpx
+
     assert httpx.get(f"{member.client.base_url}/network/v2.0/networks").status_code == 401
 
 
@@ -112,8 +150,12 @@ def test_a_reader_reads_and_nobody_does_nothing(api: Any, member: Any) -> None:
 
 def test_a_subnet_has_gateway_pool_and_dhcp_port(member: Any) -> None:
     network = member.network()
-    subnet = member.subnet(network, "10.20.0.0/24", dns_nameservers=["192.0.2.1"],
-                           host_routes=[{"destination": "192.0.2.0/24", "nexthop": "10.20.0.9"}])
+    subnet = member.subnet(
+        network,
+        "10.20.0.0/24",
+        dns_nameservers=["192.0.2.1"],
+        host_routes=[{"destination": "192.0.2.0/24", "nexthop": "10.20.0.9"}],
+    )
     assert subnet["gateway_ip"] == "10.20.0.1" and subnet["enable_dhcp"] is True
     assert subnet["allocation_pools"] == [{"start": "10.20.0.2", "end": "10.20.0.254"}]
     (dhcp,) = member("GET", f"/ports?network_id={network['id']}&device_owner=network:dhcp")["ports"]
@@ -130,17 +172,26 @@ def test_a_subnet_has_gateway_pool_and_dhcp_port(member: Any) -> None:
     member("GET", f"/subnets/{second['id']}", expect=404)
 
 
-@pytest.mark.parametrize(("cidr", "values", "type"), [
-    ("10.30.0.128/25", {}, "InvalidInput"), ("10.31.0.0/24", {"ip_version": 6}, "InvalidInput"),
-    ("not-a-net", {"ip_version": 4}, "HTTPBadRequest"), ("0.0.0.0/0", {}, "InvalidInput"),
-    ("10.32.0.0/24", {"gateway_ip": "10.99.0.1"}, "InvalidInput"),
-    ("10.32.0.0/24", {"allocation_pools": [{"start": "10.32.0.10", "end": "10.32.0.5"}]}, "InvalidAllocationPool"),
-    ("10.32.0.0/24", {"allocation_pools": [{"start": "10.32.0.10", "end": "10.32.1.5"}]}, "OutOfBoundsAllocationPool"),
-    ("10.32.0.0/24", {"ipv6_ra_mode": "slaac"}, "InvalidInput"),
-    ("2001:db8:1::/60", {"ipv6_address_mode": "slaac"}, "InvalidInput"),
-    ("2001:db8:1::/64", {"ipv6_address_mode": "slaac", "ipv6_ra_mode": "dhcpv6-stateful"}, "InvalidInput"),
-    ("2001:db8:1::/64", {"ipv6_address_mode": "slaac", "enable_dhcp": False}, "InvalidInput"),
-])
+@pytest.mark.parametrize(
+    ("cidr", "values", "type"),
+    [
+        ("10.30.0.128/25", {}, "InvalidInput"),
+        ("10.31.0.0/24", {"ip_version": 6}, "InvalidInput"),
+        ("not-a-net", {"ip_version": 4}, "HTTPBadRequest"),
+        ("0.0.0.0/0", {}, "InvalidInput"),
+        ("10.32.0.0/24", {"gateway_ip": "10.99.0.1"}, "InvalidInput"),
+        ("10.32.0.0/24", {"allocation_pools": [{"start": "10.32.0.10", "end": "10.32.0.5"}]}, "InvalidAllocationPool"),
+        (
+            "10.32.0.0/24",
+            {"allocation_pools": [{"start": "10.32.0.10", "end": "10.32.1.5"}]},
+            "OutOfBoundsAllocationPool",
+        ),
+        ("10.32.0.0/24", {"ipv6_ra_mode": "slaac"}, "InvalidInput"),
+        ("2001:db8:1::/60", {"ipv6_address_mode": "slaac"}, "InvalidInput"),
+        ("2001:db8:1::/64", {"ipv6_address_mode": "slaac", "ipv6_ra_mode": "dhcpv6-stateful"}, "InvalidInput"),
+        ("2001:db8:1::/64", {"ipv6_address_mode": "slaac", "enable_dhcp": False}, "InvalidInput"),
+    ],
+)
 def test_subnets_that_cannot_be(member: Any, cidr: str, values: dict[str, Any], type: str) -> None:
     network = member.network()
     member.subnet(network, "10.30.0.0/24")
@@ -150,11 +201,24 @@ def test_subnets_that_cannot_be(member: Any, cidr: str, values: dict[str, Any], 
 
 def test_pools_that_overlap_or_hold_the_gateway_conflict(member: Any) -> None:
     network = member.network()
-    assert member.subnet(network, "10.33.0.0/24", expect=409, allocation_pools=[
-        {"start": "10.33.0.10", "end": "10.33.0.20"}, {"start": "10.33.0.15", "end": "10.33.0.30"}])["type"] == \
-        "OverlappingAllocationPools"
-    assert member.subnet(network, "10.33.0.0/24", expect=409, allocation_pools=[{"start": "10.33.0.1", "end": "10.33.0.9"}])["type"] \
+    assert (
+        member.subnet(
+            network,
+            "10.33.0.0/24",
+            expect=409,
+            allocation_pools=[
+                {"start": "10.33.0.10", "end": "10.33.0.20"},
+                {"start": "10.33.0.15", "end": "10.33.0.30"},
+            ],
+        )["type"]
+        == "OverlappingAllocationPools"
+    )
+    assert (
+        member.subnet(
+            network, "10.33.0.0/24", expect=409, allocation_pools=[{"start": "10.33.0.1", "end": "10.33.0.9"}]
+        )["type"]
         == "GatewayConflictWithAllocationPools"
+    )
 
 
 def test_overlapping_cidrs_are_fine_on_different_networks(member: Any) -> None:
@@ -166,9 +230,18 @@ def test_what_of_a_subnet_may_change(member: Any) -> None:
     network = member.network()
     subnet = member.subnet(network, "10.35.0.0/24")
     path = f"/subnets/{subnet['id']}"
-    changed = member("PUT", path, {"subnet": {
-        "name": "n", "gateway_ip": None, "dns_nameservers": ["192.0.2.9"], "allocation_pools":
-        [{"start": "10.35.0.100", "end": "10.35.0.110"}]}})["subnet"]
+    changed = member(
+        "PUT",
+        path,
+        {
+            "subnet": {
+                "name": "n",
+                "gateway_ip": None,
+                "dns_nameservers": ["192.0.2.9"],
+                "allocation_pools": [{"start": "10.35.0.100", "end": "10.35.0.110"}],
+            }
+        },
+    )["subnet"]
     assert changed["gateway_ip"] is None and changed["dns_nameservers"] == ["192.0.2.9"]
     assert changed["allocation_pools"] == [{"start": "10.35.0.100", "end": "10.35.0.110"}]
     member("PUT", path, {"subnet": {"cidr": "10.36.0.0/24"}}, expect=400)
@@ -184,10 +257,13 @@ def test_subnet_pools_hand_out_prefixes(member: Any) -> None:
     network = member.network()
     first = member.make("subnet", network_id=network["id"], ip_version=4, subnetpool_id=pool["id"])
     second = member.make("subnet", network_id=network["id"], ip_version=4, subnetpool_id=pool["id"], prefixlen=22)
-    assert first["cidr"] == "10.40.0.0/24" and second["cidr"] == "10.40.4.0/22" and second["subnetpool_id"] == pool["id"]
+    assert (
+        first["cidr"] == "10.40.0.0/24" and second["cidr"] == "10.40.4.0/22" and second["subnetpool_id"] == pool["id"]
+    )
     member.make("subnet", expect=400, network_id=network["id"], ip_version=4, subnetpool_id=pool["id"], prefixlen=16)
-    taken = member.make("subnet", expect=409, network_id=network["id"], ip_version=4, subnetpool_id=pool["id"],
-                        cidr="10.40.0.0/24")
+    taken = member.make(
+        "subnet", expect=409, network_id=network["id"], ip_version=4, subnetpool_id=pool["id"], cidr="10.40.0.0/24"
+    )
     assert taken["type"] == "SubnetAllocationError"
     assert member("DELETE", f"/subnetpools/{pool['id']}", expect=409)["NeutronError"]["type"] == "SubnetPoolDeleteError"
 
@@ -207,7 +283,9 @@ def test_lists_filter_sort_page_and_choose_fields(member: Any) -> None:
     back = {link["rel"]: link["href"] for link in following["networks_links"]}["previous"]
     assert [network["name"] for network in member.client.get(back).json()["networks"]] == ["page-e", "page-d"]
     assert member("GET", f"/networks?{ids}&name=page-a&name=page-b&fields=name&sort_key=name")["networks"] == [
-        {"name": "page-a"}, {"name": "page-b"}]
+        {"name": "page-a"},
+        {"name": "page-b"},
+    ]
     error = member("GET", "/networks?colour=red", expect=400)["NeutronError"]
     assert "is invalid attribute for filtering" in error["message"]
     member("GET", "/networks?limit=-1", expect=400)
@@ -255,7 +333,10 @@ def test_quotas_bound_what_a_project_makes(api: Any, cloud: Any, admin: Any) -> 
     admin("PUT", f"/quotas/{project}", {"quota": {"flavours": 1}}, expect=400)
     admin("PUT", f"/quotas/{project}", {"quota": {"network": -2}}, expect=400)
     admin("DELETE", f"/quotas/{project}", expect=204)
-    assert admin("GET", f"/quotas/{project}/default")["quota"]["network"] == other("GET", f"/quotas/{project}")["quota"]["network"]
+    assert (
+        admin("GET", f"/quotas/{project}/default")["quota"]["network"]
+        == other("GET", f"/quotas/{project}")["quota"]["network"]
+    )
 
 
 def test_what_hosts_are_as_agents(admin: Any, member: Any) -> None:
@@ -264,7 +345,10 @@ def test_what_hosts_are_as_agents(admin: Any, member: Any) -> None:
     agent = admin("GET", "/agents?agent_type=L3+agent")["agents"][0]
     assert agent["alive"] is True and admin("GET", f"/agents/{agent['id']}")["agent"]["host"] == agent["host"]
     member("GET", "/agents", expect=403)
-    assert {zone["resource"] for zone in member("GET", "/availability_zones")["availability_zones"]} == {"network", "router"}
+    assert {zone["resource"] for zone in member("GET", "/availability_zones")["availability_zones"]} == {
+        "network",
+        "router",
+    }
 
 
 def test_address_use_is_counted(admin: Any, member: Any) -> None:

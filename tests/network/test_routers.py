@@ -26,7 +26,10 @@ def test_a_router_its_interfaces_and_its_end(member: Any, public: Any) -> None:
     path = f"/routers/{router['id']}"
     assert member("DELETE", path, expect=409)["NeutronError"]["type"] == "RouterInUse"
     assert member("DELETE", f"/subnets/{subnet['id']}", expect=409)["NeutronError"]["type"] == "SubnetInUse"
-    assert "already has a port on subnet" in member.plug(router, expect=400, subnet_id=subnet["id"])["NeutronError"]["message"]
+    assert (
+        "already has a port on subnet"
+        in member.plug(router, expect=400, subnet_id=subnet["id"])["NeutronError"]["message"]
+    )
     answer = member("PUT", f"{path}/remove_router_interface", {"subnet_id": subnet["id"]})
     assert answer["port_id"] == port["id"] and answer["subnet_ids"] == [subnet["id"]]
     member("PUT", f"{path}/remove_router_interface", {"subnet_id": subnet["id"]}, expect=404)
@@ -64,12 +67,23 @@ def test_extra_routes(member: Any, public: Any) -> None:
     route = {"destination": "192.0.2.0/25", "nexthop": "10.83.0.9"}
     other = {"destination": "192.0.2.128/25", "nexthop": "10.83.0.9"}
     assert member("PUT", path, {"router": {"routes": [route]}})["router"]["routes"] == [route]
-    assert member("PUT", f"{path}/add_extraroutes", {"router": {"routes": [other]}})["router"]["routes"] == [route, other]
+    assert member("PUT", f"{path}/add_extraroutes", {"router": {"routes": [other]}})["router"]["routes"] == [
+        route,
+        other,
+    ]
     assert member("PUT", f"{path}/remove_extraroutes", {"router": {"routes": [route]}})["router"]["routes"] == [other]
-    assert member("PUT", path, {"router": {"routes": [{"destination": "192.0.2.0/25", "nexthop": "10.99.0.1"}]}},
-                  expect=400)["NeutronError"]["type"] == "InvalidRoutes"
-    assert member("PUT", f"{path}/remove_router_interface", {"subnet_id": subnet["id"]}, expect=409)["NeutronError"]["type"] == \
-        "RouterInterfaceInUseByRoute"
+    assert (
+        member(
+            "PUT", path, {"router": {"routes": [{"destination": "192.0.2.0/25", "nexthop": "10.99.0.1"}]}}, expect=400
+        )["NeutronError"]["type"]
+        == "InvalidRoutes"
+    )
+    assert (
+        member("PUT", f"{path}/remove_router_interface", {"subnet_id": subnet["id"]}, expect=409)["NeutronError"][
+            "type"
+        ]
+        == "RouterInterfaceInUseByRoute"
+    )
 
 
 def test_a_floating_ip_from_making_to_release(cloud: Any, member: Any, public: Any) -> None:
@@ -85,8 +99,12 @@ def test_a_floating_ip_from_making_to_release(cloud: Any, member: Any, public: A
     wait_until(lambda: member("GET", path)["floatingip"]["status"] == "ACTIVE", what="the floating IP on its host")
     second = member.make("floatingip", expect=409, floating_network_id=public["id"], port_id=port["id"])
     assert second["type"] == "FloatingIPPortAlreadyAssociated"
-    assert member("PUT", f"/routers/{router['id']}", {"router": {"external_gateway_info": None}}, expect=409)["NeutronError"]["type"] \
+    assert (
+        member("PUT", f"/routers/{router['id']}", {"router": {"external_gateway_info": None}}, expect=409)[
+            "NeutronError"
+        ]["type"]
         == "RouterExternalGatewayInUseByFloatingIp"
+    )
     member("PUT", f"/routers/{router['id']}/remove_router_interface", {"subnet_id": subnet["id"]}, expect=409)
     member("DELETE", f"/ports/{port['id']}", expect=204)
     released = member("GET", path)["floatingip"]
@@ -99,15 +117,24 @@ def test_floating_ips_that_cannot_be(api: Any, admin: Any, member: Any, public: 
     lonely = member.network()
     member.subnet(lonely, "10.85.0.0/24")
     port = member.port(lonely)
-    assert member.make("floatingip", expect=404, floating_network_id=public["id"], port_id=port["id"])["type"] == \
-        "ExternalGatewayForFloatingIPNotFound"
-    assert "not a valid external network" in member.make("floatingip", expect=400, floating_network_id=lonely["id"])["message"]
+    assert (
+        member.make("floatingip", expect=404, floating_network_id=public["id"], port_id=port["id"])["type"]
+        == "ExternalGatewayForFloatingIPNotFound"
+    )
+    assert (
+        "not a valid external network"
+        in member.make("floatingip", expect=400, floating_network_id=lonely["id"])["message"]
+    )
     member.make("floatingip", expect=403, floating_network_id=public["id"], floating_ip_address="198.51.100.77")
     floating = member.make("floatingip", floating_network_id=public["id"])
     api("other")("GET", f"/floatingips/{floating['id']}", expect=404)
     assert admin("DELETE", f"/networks/{public['id']}", expect=409)["NeutronError"]["type"] == "NetworkInUse"
-    assert admin("PUT", f"/networks/{public['id']}", {"network": {"router:external": False}}, expect=409)["NeutronError"]["type"] == \
-        "ExternalNetworkInUse"
+    assert (
+        admin("PUT", f"/networks/{public['id']}", {"network": {"router:external": False}}, expect=409)["NeutronError"][
+            "type"
+        ]
+        == "ExternalNetworkInUse"
+    )
     member("DELETE", f"/floatingips/{floating['id']}", expect=204)
 
 
@@ -117,7 +144,9 @@ def test_a_port_with_two_addresses_needs_to_say_which(member: Any, public: Any) 
     member.make("floatingip", expect=400, floating_network_id=public["id"], port_id=port["id"])
     one = member.make("floatingip", floating_network_id=public["id"], port_id=port["id"], fixed_ip_address="10.86.0.11")
     assert one["fixed_ip_address"] == "10.86.0.11"
-    moved = member("PUT", f"/floatingips/{one['id']}", {"floatingip": {"port_id": port["id"], "fixed_ip_address": "10.86.0.10"}})
+    moved = member(
+        "PUT", f"/floatingips/{one['id']}", {"floatingip": {"port_id": port["id"], "fixed_ip_address": "10.86.0.10"}}
+    )
     assert moved["floatingip"]["fixed_ip_address"] == "10.86.0.10"
     same = member("PUT", f"/floatingips/{one['id']}", {"floatingip": {"description": "kept"}})["floatingip"]
     assert same["port_id"] == port["id"] and same["description"] == "kept"
@@ -128,6 +157,7 @@ def test_a_port_with_two_addresses_needs_to_say_which(member: Any, public: Any) 
 
 def fabric(cloud: Any) -> Any:
     from haneul.fleet.agents import Agents
+
     return cloud.cloud.get(Agents).of("host-1").fabric
 
 
@@ -147,7 +177,9 @@ def test_a_bound_port_and_its_rules_follow(cloud: Any, admin: Any, member: Any) 
     network = member.network()
     member.subnet(network, "10.88.0.0/24")
     group = member.make("security_group", "/security-groups", name="followed")
-    port = admin.port(network, security_groups=[group["id"]], project_id=network["project_id"], **{"binding:host_id": "host-1"})
+    port = admin.port(
+        network, security_groups=[group["id"]], project_id=network["project_id"], **{"binding:host_id": "host-1"}
+    )
     admin("PUT", f"/ports/{port['id']}", {"port": {"binding:host_id": ""}})
     admin("PUT", f"/ports/{port['id']}", {"port": {"binding:host_id": "host-1"}})
     wait_until(lambda: port["id"] in fabric(cloud).inventory().ports, what="the port on its host")
@@ -158,8 +190,11 @@ def test_a_bound_port_and_its_rules_follow(cloud: Any, admin: Any, member: Any) 
     wait_until(lambda: port["id"] not in fabric(cloud).inventory().ports, what="the port's end on the host")
 
 
-def test_the_reconciler_mends_what_a_host_lost_and_removes_what_it_should_not_have(cloud: Any, member: Any, public: Any) -> None:
+def test_the_reconciler_mends_what_a_host_lost_and_removes_what_it_should_not_have(
+    cloud: Any, member: Any, public: Any
+) -> None:
     from haneul.host.contract import FabricIds, FabricState, NetworkSpec
+
     _, _, router = routed(member, public, "10.89.0.0/24")
     wait_until(lambda: router["id"] in fabric(cloud).inventory().routers, what="the router on its host")
     cloud.settle()

@@ -18,8 +18,18 @@ from haneul.kernel.context import Context
 from haneul.kernel.database import Base, Database
 from haneul.kernel.reconcilers import Reconcilers
 from haneul.kernel.tasks import Runner, TaskRow
-from haneul.network import (addresses, floating_ips, networks, ports, prepare, reconcile, routers, security_groups, subnets,
-                            wiring)
+from haneul.network import (
+    addresses,
+    floating_ips,
+    networks,
+    ports,
+    prepare,
+    reconcile,
+    routers,
+    security_groups,
+    subnets,
+    wiring,
+)
 from haneul.network.model import ChangeRow, PortRow
 
 MEMBER = Context(user_id="u", project_id="p", roles=frozenset({"member", "reader"}))
@@ -39,16 +49,31 @@ def world(tmp_path: Path) -> Iterator[Cloud]:
     prepare(cloud)
     with cloud.database.write() as tx:
         for number, name in enumerate(("one", "two"), 1):
-            tx.add(HostRow(name=name, id=ids.new(), endpoint="unix:/nowhere", facts={"tunnel_ip": f"192.0.2.{number}"},
-                           number=number, created_at=clock.now(), updated_at=clock.now()))
+            tx.add(
+                HostRow(
+                    name=name,
+                    id=ids.new(),
+                    endpoint="unix:/nowhere",
+                    facts={"tunnel_ip": f"192.0.2.{number}"},
+                    number=number,
+                    created_at=clock.now(),
+                    updated_at=clock.now(),
+                )
+            )
     yield cloud
     cloud.database.close()
 
 
 def network(tx: Any, cidr: str = "10.0.0.0/24", **values: Any) -> Any:
     made = networks.create(tx, ADMIN, project_id="p", **values)
-    subnet = subnets.create(tx, ADMIN, made, subnets.NewSubnet(
-        network_id=made.id, project_id="p", ip_version=4, cidr=cidr, enable_dhcp=not values.get("external", False)))
+    subnet = subnets.create(
+        tx,
+        ADMIN,
+        made,
+        subnets.NewSubnet(
+            network_id=made.id, project_id="p", ip_version=4, cidr=cidr, enable_dhcp=not values.get("external", False)
+        ),
+    )
     return made, subnet
 
 
@@ -64,8 +89,16 @@ def changed(cloud: Cloud) -> set[tuple[str, str, str]]:
 def test_a_servers_port_with_all_it_needs(world: Cloud) -> None:
     with world.database.write() as tx:
         net, subnet = network(tx)
-        port = ports.create(tx, MEMBER, network_id=net.id, device_id="server", device_owner="compute:nova", host="one",
-                            dns_name="web", extra_dhcp_opts=[{"opt_name": "tftp-server", "opt_value": "192.0.2.1"}])
+        port = ports.create(
+            tx,
+            MEMBER,
+            network_id=net.id,
+            device_id="server",
+            device_owner="compute:nova",
+            host="one",
+            dns_name="web",
+            extra_dhcp_opts=[{"opt_name": "tftp-server", "opt_value": "192.0.2.1"}],
+        )
         other = ports.create(tx, MEMBER, network_id=net.id, device_id="other", device_owner="compute:nova", host="two")
     before = world.database.statements
     with world.database.read() as tx:
@@ -73,7 +106,10 @@ def test_a_servers_port_with_all_it_needs(world: Cloud) -> None:
     assert world.database.statements - before <= 16
     (spec,) = state.ports
     assert (spec.id, spec.mac, spec.hostname, spec.server_id) == (port.id, port.mac_address, "web", "server")
-    assert spec.dhcp_options == [(4, "tftp-server", "192.0.2.1")] and spec.fixed_ips[0].ip == port.fixed_ips[0]["ip_address"]
+    assert (
+        spec.dhcp_options == [(4, "tftp-server", "192.0.2.1")]
+        and spec.fixed_ips[0].ip == port.fixed_ips[0]["ip_address"]
+    )
     (net_spec,) = state.networks
     assert net_spec.type == "vxlan" and net_spec.peers == ["192.0.2.2"] and net_spec.dhcp_ips == ["10.0.0.2/24"]
     assert net_spec.subnets[0].id == subnet.id and net_spec.mtu == 1450
@@ -88,11 +124,30 @@ def test_remote_groups_come_along_with_their_members(world: Cloud) -> None:
         net, _ = network(tx)
         front = security_groups.create(tx, ADMIN, project_id="p", name="front")
         back = security_groups.create(tx, ADMIN, project_id="p", name="back")
-        security_groups.add_rules(tx, ADMIN, [{"security_group_id": back.id, "project_id": "p", "direction": "ingress",
-                                               "ethertype": "IPv4", "protocol": "tcp", "port_range_min": 5432,
-                                               "port_range_max": 5432, "remote_group_id": front.id}])
-        web = ports.create(tx, MEMBER, network_id=net.id, security_groups=[front.id], host="two",
-                           allowed_address_pairs=[{"ip_address": "10.0.0.200"}])
+        security_groups.add_rules(
+            tx,
+            ADMIN,
+            [
+                {
+                    "security_group_id": back.id,
+                    "project_id": "p",
+                    "direction": "ingress",
+                    "ethertype": "IPv4",
+                    "protocol": "tcp",
+                    "port_range_min": 5432,
+                    "port_range_max": 5432,
+                    "remote_group_id": front.id,
+                }
+            ],
+        )
+        web = ports.create(
+            tx,
+            MEMBER,
+            network_id=net.id,
+            security_groups=[front.id],
+            host="two",
+            allowed_address_pairs=[{"ip_address": "10.0.0.200"}],
+        )
         db = ports.create(tx, MEMBER, network_id=net.id, security_groups=[back.id], host="one")
     with world.database.read() as tx:
         groups = {group.id: group for group in wiring.of_ports(tx, "one", [db.id]).security_groups}
@@ -121,13 +176,19 @@ def test_a_router_with_gateway_floating_ip_and_routes(world: Cloud) -> None:
         assert spec.gateway_ips == ["198.51.100.1"] and spec.enable_snat and spec.gateway is not None
         assert spec.interfaces[0].ips == ["10.0.0.1/24"] and spec.routes[0].nexthop == "10.0.0.9"
         assert [(entry.floating_ip, entry.fixed_ip) for entry in spec.floating_ips] == [
-            (floating.floating_ip_address, port.fixed_ips[0]["ip_address"])]
+            (floating.floating_ip_address, port.fixed_ips[0]["ip_address"])
+        ]
         assert {entry.id for entry in state.networks} == {net.id, public.id} and gone == FabricIds()
         assert next(entry for entry in state.networks if entry.id == net.id).peers == ["192.0.2.2"]
-        assert wiring.wanted(tx, "one").routers == [router.id] and set(wiring.wanted(tx, "one").networks) == {net.id, public.id}
+        assert wiring.wanted(tx, "one").routers == [router.id] and set(wiring.wanted(tx, "one").networks) == {
+            net.id,
+            public.id,
+        }
         assert wiring.of(tx, "two", FabricIds(routers=[router.id]))[1].routers == [router.id]
         assert [(entry.kind, entry.ip) for entry in addresses.of_devices(tx, ["server"])["server"]] == [
-            ("fixed", port.fixed_ips[0]["ip_address"]), ("floating", floating.floating_ip_address)]
+            ("fixed", port.fixed_ips[0]["ip_address"]),
+            ("floating", floating.floating_ip_address),
+        ]
 
 
 def test_a_router_leaves_a_host_that_is_down(world: Cloud) -> None:
@@ -151,12 +212,36 @@ def test_changes_of_one_host_wait_in_one_task(world: Cloud) -> None:
         for _ in range(3):
             ports.create(tx, MEMBER, network_id=net.id, host="one")
         group = security_groups.default(tx, "p")
-        security_groups.add_rules(tx, MEMBER, [
-            {"security_group_id": group, "project_id": "p", "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp",
-             "port_range_min": number, "port_range_max": number} for number in (22, 80)])
+        security_groups.add_rules(
+            tx,
+            MEMBER,
+            [
+                {
+                    "security_group_id": group,
+                    "project_id": "p",
+                    "direction": "ingress",
+                    "ethertype": "IPv4",
+                    "protocol": "tcp",
+                    "port_range_min": number,
+                    "port_range_max": number,
+                }
+                for number in (22, 80)
+            ],
+        )
     with world.database.write() as tx:
-        security_groups.add_rules(tx, MEMBER, [{"security_group_id": group, "project_id": "p", "direction": "ingress",
-                                                "ethertype": "IPv4", "protocol": "icmp"}])
+        security_groups.add_rules(
+            tx,
+            MEMBER,
+            [
+                {
+                    "security_group_id": group,
+                    "project_id": "p",
+                    "direction": "ingress",
+                    "ethertype": "IPv4",
+                    "protocol": "icmp",
+                }
+            ],
+        )
     with world.database.read() as tx:
         assert tx.query(TaskRow).filter_by(kind="network.wire", resource="fabric:one").count() == 1
     assert ("one", "security_groups", group) in changed(world)
@@ -193,7 +278,9 @@ def test_a_boot_with_a_port_costs_few_statements(world: Cloud) -> None:
         tx.delete(tx.get_one(HostRow, "two"))
     before = world.database.statements
     with world.database.write() as tx:
-        ports.create_many(tx, MEMBER, [ports.NewPort(network_id=net.id, device_id="s", device_owner="compute:nova", host="one")])
+        ports.create_many(
+            tx, MEMBER, [ports.NewPort(network_id=net.id, device_id="s", device_owner="compute:nova", host="one")]
+        )
     made = world.database.statements - before
     with world.database.write() as tx:
         ports.create_many(tx, MEMBER, [ports.NewPort(network_id=net.id, device_id="s", host="one") for _ in range(20)])

@@ -23,10 +23,25 @@ def prepare(cloud: Cloud) -> None:
     with cloud.database.write() as tx:
         if tx.execute(select(DefaultRuleRow.id).limit(1)).first() is None:
             for ethertype in ("IPv4", "IPv6"):
-                tx.add(DefaultRuleRow(direction="egress", ethertype=ethertype, used_in_default_sg=True, used_in_non_default_sg=True,
-                                      description="Legacy default SG rule for egress traffic"))
-                tx.add(DefaultRuleRow(direction="ingress", ethertype=ethertype, remote_group_id=PARENT, used_in_default_sg=True,
-                                      used_in_non_default_sg=False, description="Legacy default SG rule for ingress traffic"))
+                tx.add(
+                    DefaultRuleRow(
+                        direction="egress",
+                        ethertype=ethertype,
+                        used_in_default_sg=True,
+                        used_in_non_default_sg=True,
+                        description="Legacy default SG rule for egress traffic",
+                    )
+                )
+                tx.add(
+                    DefaultRuleRow(
+                        direction="ingress",
+                        ethertype=ethertype,
+                        remote_group_id=PARENT,
+                        used_in_default_sg=True,
+                        used_in_non_default_sg=False,
+                        description="Legacy default SG rule for ingress traffic",
+                    )
+                )
     cloud.get(Listeners).enrolled.append(_enrolled)
 
 

@@ -28,26 +28,40 @@ def shared_with(context: Context, *actions: str) -> Any:
 def networks(context: Context) -> ColumnElement[bool]:
     if sees_all(context):
         return true()
-    return or_(NetworkRow.project_id == context.project_id, NetworkRow.shared, NetworkRow.external,
-               NetworkRow.id.in_(shared_with(context, "access_as_shared", "access_as_external")))
+    return or_(
+        NetworkRow.project_id == context.project_id,
+        NetworkRow.shared,
+        NetworkRow.external,
+        NetworkRow.id.in_(shared_with(context, "access_as_shared", "access_as_external")),
+    )
 
 
 def subnets(context: Context) -> ColumnElement[bool]:
     """Subnets of shared networks are seen by their users; those of merely external networks are not."""
     if sees_all(context):
         return true()
-    return or_(SubnetRow.project_id == context.project_id,
-               SubnetRow.network_id.in_(select(NetworkRow.id).where(or_(
-                   NetworkRow.project_id == context.project_id, NetworkRow.shared,
-                   NetworkRow.id.in_(shared_with(context, "access_as_shared"))))))
+    return or_(
+        SubnetRow.project_id == context.project_id,
+        SubnetRow.network_id.in_(
+            select(NetworkRow.id).where(
+                or_(
+                    NetworkRow.project_id == context.project_id,
+                    NetworkRow.shared,
+                    NetworkRow.id.in_(shared_with(context, "access_as_shared")),
+                )
+            )
+        ),
+    )
 
 
 def ports(context: Context) -> ColumnElement[bool]:
     """Who owns a network sees every port of it."""
     if sees_all(context):
         return true()
-    return or_(PortRow.project_id == context.project_id,
-               PortRow.network_id.in_(select(NetworkRow.id).where(NetworkRow.project_id == context.project_id)))
+    return or_(
+        PortRow.project_id == context.project_id,
+        PortRow.network_id.in_(select(NetworkRow.id).where(NetworkRow.project_id == context.project_id)),
+    )
 
 
 def owned(model: Any, context: Context) -> ColumnElement[bool]:
@@ -60,12 +74,15 @@ def shareable(model: Any, context: Context) -> ColumnElement[bool]:
     """For what has a `shared` column and may be in RBAC policies: security groups, address scopes, subnet pools."""
     if sees_all(context):
         return true()
-    return or_(model.project_id == context.project_id, model.shared,
-               model.id.in_(shared_with(context, "access_as_shared")))
+    return or_(
+        model.project_id == context.project_id, model.shared, model.id.in_(shared_with(context, "access_as_shared"))
+    )
 
 
 def may_use_network(tx: Transaction, context: Context, network: NetworkRow) -> bool:
     """Whether ports may be made on it: own, or shared. An external network is only for gateways and floating IPs."""
     if sees_all(context) or network.project_id == context.project_id or network.shared:
         return True
-    return tx.execute(shared_with(context, "access_as_shared").where(RbacRow.object_id == network.id)).first() is not None
+    return (
+        tx.execute(shared_with(context, "access_as_shared").where(RbacRow.object_id == network.id)).first() is not None
+    )

@@ -11,8 +11,13 @@ from msgspec import Struct
 from sqlalchemy import bindparam, select
 
 from haneul.kernel.database import Transaction
-from haneul.network.errors import (InvalidInput, InvalidIpForNetwork, InvalidIpForSubnet, IpAddressAlreadyAllocated,
-                                   IpAddressGenerationFailure)
+from haneul.network.errors import (
+    InvalidInput,
+    InvalidIpForNetwork,
+    InvalidIpForSubnet,
+    IpAddressAlreadyAllocated,
+    IpAddressGenerationFailure,
+)
 from haneul.network.model import AllocationRow, FloatingIpRow, NetworkRow, PortRow, SubnetRow
 
 AUTOMATIC = ("slaac", "dhcpv6-stateless")
@@ -20,7 +25,8 @@ MOST_A_PORT = 5
 _SMALL = 128  # addresses up to which a subnet's allocations are simply read
 _TRIES = 12
 _TAKEN = select(AllocationRow.ip_address).where(
-    AllocationRow.subnet_id == bindparam("subnet"), AllocationRow.ip_address.in_(bindparam("ips", expanding=True)))
+    AllocationRow.subnet_id == bindparam("subnet"), AllocationRow.ip_address.in_(bindparam("ips", expanding=True))
+)
 
 
 class Address(Struct, frozen=True, kw_only=True):
@@ -44,20 +50,48 @@ def of_devices(tx: Transaction, device_ids: Iterable[str]) -> dict[str, list[Add
     if not found:
         return found
     rows = tx.execute(
-        select(PortRow.device_id, PortRow.id, PortRow.mac_address, NetworkRow.id, NetworkRow.name, AllocationRow.ip_address)
-        .join(NetworkRow, NetworkRow.id == PortRow.network_id).join(AllocationRow, AllocationRow.port_id == PortRow.id)
-        .where(PortRow.device_id.in_(found)).order_by(PortRow.created_at, PortRow.id, AllocationRow.number)).all()
+        select(
+            PortRow.device_id, PortRow.id, PortRow.mac_address, NetworkRow.id, NetworkRow.name, AllocationRow.ip_address
+        )
+        .join(NetworkRow, NetworkRow.id == PortRow.network_id)
+        .join(AllocationRow, AllocationRow.port_id == PortRow.id)
+        .where(PortRow.device_id.in_(found))
+        .order_by(PortRow.created_at, PortRow.id, AllocationRow.number)
+    ).all()
     floating: dict[tuple[str, str], str] = {}
     if rows:
-        floating = {(port, fixed): ip for port, fixed, ip in tx.execute(
-            select(FloatingIpRow.port_id, FloatingIpRow.fixed_ip_address, FloatingIpRow.floating_ip_address)
-            .join(PortRow, PortRow.id == FloatingIpRow.port_id).where(PortRow.device_id.in_(found)))}
+        floating = {
+            (port or "", fixed or ""): ip
+            for port, fixed, ip in tx.execute(
+                select(FloatingIpRow.port_id, FloatingIpRow.fixed_ip_address, FloatingIpRow.floating_ip_address)
+                .join(PortRow, PortRow.id == FloatingIpRow.port_id)
+                .where(PortRow.device_id.in_(found))
+            )
+        }
     for device, port, mac, network, name, ip in rows:
-        found[device].append(Address(port_id=port, mac=mac, network_id=network, network_name=name, ip=ip,
-                                     version=6 if ":" in ip else 4, kind="fixed"))
+        found[device].append(
+            Address(
+                port_id=port,
+                mac=mac,
+                network_id=network,
+                network_name=name,
+                ip=ip,
+                version=6 if ":" in ip else 4,
+                kind="fixed",
+            )
+        )
         if (port, ip) in floating:
-            found[device].append(Address(port_id=port, mac=mac, network_id=network, network_name=name,
-                                         ip=floating[port, ip], version=4, kind="floating"))
+            found[device].append(
+                Address(
+                    port_id=port,
+                    mac=mac,
+                    network_id=network,
+                    network_name=name,
+                    ip=floating[port, ip],
+                    version=4,
+                    kind="floating",
+                )
+            )
     return found
 
 
@@ -82,14 +116,20 @@ class Chooser:
         self._given: dict[str, set[str]] = {id: set() for id in self._subnets}
         self._free: dict[str, Iterator[str]] = {}
 
-    def choose(self, mac: str, wishes: Sequence[Wish] | None, *, owner: str = "", lowest: bool = False,
-               kept: Sequence[AllocationRow] = ()) -> list[tuple[str, str]]:
+    def choose(
+        self,
+        mac: str,
+        wishes: Sequence[Wish] | None,
+        *,
+        owner: str = "",
+        lowest: bool = False,
+        kept: Sequence[AllocationRow] = (),
+    ) -> list[tuple[str, str]]:
         """(subnet, address) pairs. No wishes at all: one address an IP version. SLAAC addresses come on top, but not for
         routers. `kept` addresses are the port's own already."""
         router = owner.startswith("network:router")
         own = {(row.subnet_id, row.ip_address) for row in kept}
-        chosen = self._automatic(owner, lowest) if wishes is None else \
-            self._wished(mac, wishes, owner, lowest, own)
+        chosen = self._automatic(owner, lowest) if wishes is None else self._wished(mac, wishes, owner, lowest, own)
         if not router:
             named = {subnet for subnet, _ in chosen}
             for subnet in self._subnets.values():
@@ -112,19 +152,24 @@ class Chooser:
                     raise IpAddressGenerationFailure(self._network_id)
         return chosen
 
-    def _wished(self, mac: str, wishes: Sequence[Wish], owner: str, lowest: bool,
-                own: set[tuple[str, str]]) -> list[tuple[str, str]]:
+    def _wished(
+        self, mac: str, wishes: Sequence[Wish], owner: str, lowest: bool, own: set[tuple[str, str]]
+    ) -> list[tuple[str, str]]:
         if len(wishes) > MOST_A_PORT and not owner.startswith("network:"):
             raise InvalidInput("Exceeded maximum amount of fixed ips per port")
         system = owner.startswith(("network:router", "network:dhcp"))
         chosen: list[tuple[str, str]] = []
-        for wish in sorted(wishes, key=lambda wish: wish.ip_address is None):  # named addresses first: nobody else takes them
+        for wish in sorted(
+            wishes, key=lambda wish: wish.ip_address is None
+        ):  # named addresses first: nobody else takes them
             subnet = self._subnet_of(wish)
             if wish.ip_address is not None:
                 ip = canonical(wish.ip_address)
                 if is_automatic(subnet) and not system and (subnet.id, ip) not in own and ip != eui64(subnet.cidr, mac):
-                    raise InvalidInput(f"IPv6 address {ip} can not be directly assigned to a port on subnet {subnet.id} since "
-                                       "the subnet is configured for automatic addresses")
+                    raise InvalidInput(
+                        f"IPv6 address {ip} can not be directly assigned to a port on subnet {subnet.id} since "
+                        "the subnet is configured for automatic addresses"
+                    )
                 chosen.append((subnet.id, self._take(subnet, ip, own)))
             elif is_automatic(subnet) and not owner.startswith("network:router"):
                 chosen.append((subnet.id, self._take(subnet, eui64(subnet.cidr, mac), own)))
@@ -139,8 +184,10 @@ class Chooser:
         if wish.subnet_id is not None:
             subnet = self._subnets.get(wish.subnet_id)
             if subnet is None:
-                raise InvalidInput(f"Failed to create port on network {self._network_id}, because fixed_ips included invalid "
-                                   f"subnet {wish.subnet_id}")
+                raise InvalidInput(
+                    f"Failed to create port on network {self._network_id}, because fixed_ips included invalid "
+                    f"subnet {wish.subnet_id}"
+                )
             if wish.ip_address is not None and not usable(subnet.cidr, wish.ip_address):
                 raise InvalidIpForSubnet(wish.ip_address)
             return subnet
@@ -155,8 +202,14 @@ class Chooser:
         if (subnet.id, ip) in own:
             return ip
         self._tx.lock("subnet", subnet.id)
-        if ip in self._given[subnet.id] or self._tx.execute(select(AllocationRow.port_id).where(
-                AllocationRow.subnet_id == subnet.id, AllocationRow.ip_address == ip)).first():
+        if (
+            ip in self._given[subnet.id]
+            or self._tx.execute(
+                select(AllocationRow.port_id).where(
+                    AllocationRow.subnet_id == subnet.id, AllocationRow.ip_address == ip
+                )
+            ).first()
+        ):
             raise IpAddressAlreadyAllocated(ip, subnet.id)
         self._given[subnet.id].add(ip)
         return ip

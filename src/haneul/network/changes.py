@@ -7,12 +7,13 @@ few calls; a host that has a task waiting gets no second one.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import and_, insert, or_, select, union
 
 from haneul.fleet.model import HostRow
 from haneul.kernel.database import Transaction
-from haneul.network.model import (AllocationRow, ChangeRow, MembershipRow, PortRow, RouterRow, SecurityRuleRow)
+from haneul.network.model import AllocationRow, ChangeRow, MembershipRow, PortRow, RouterRow, SecurityRuleRow
 from haneul.network.tasks import wire
 
 Notes = Iterable[tuple[str, str, str]]
@@ -38,9 +39,15 @@ def hosts_of_networks(tx: Transaction, network_ids: Iterable[str]) -> set[tuple[
     if not ids:
         return set()
     ports = select(PortRow.network_id, PortRow.host).where(PortRow.network_id.in_(ids), PortRow.host != "")
-    routers = select(PortRow.network_id, RouterRow.host).join(RouterRow, RouterRow.id == PortRow.device_id).where(
-        PortRow.network_id.in_(ids), PortRow.device_owner.startswith("network:router"), RouterRow.host.is_not(None))
-    return {(network, host) for network, host in tx.execute(union(ports, routers))}
+    routers = (
+        select(PortRow.network_id, RouterRow.host)
+        .join(RouterRow, RouterRow.id == PortRow.device_id)
+        .where(
+            PortRow.network_id.in_(ids), PortRow.device_owner.startswith("network:router"), RouterRow.host.is_not(None)
+        )
+    )
+    rows: list[Any] = list(tx.execute(union(ports, routers)))
+    return {(network, host) for network, host in rows}
 
 
 def of_networks(tx: Transaction, network_ids: Iterable[str]) -> None:
@@ -52,12 +59,21 @@ def of_groups(tx: Transaction, group_ids: Iterable[str], *, besides: str = "") -
     ids = list(group_ids)
     if not ids:
         return
-    rows = tx.execute(select(PortRow.host, MembershipRow.security_group_id).distinct()
-                      .join(MembershipRow, MembershipRow.port_id == PortRow.id)
-                      .where(PortRow.host != "", PortRow.host != besides, or_(
-                          MembershipRow.security_group_id.in_(ids),
-                          MembershipRow.security_group_id.in_(select(SecurityRuleRow.security_group_id).where(
-                              SecurityRuleRow.remote_group_id.in_(ids))))))
+    rows = tx.execute(
+        select(PortRow.host, MembershipRow.security_group_id)
+        .distinct()
+        .join(MembershipRow, MembershipRow.port_id == PortRow.id)
+        .where(
+            PortRow.host != "",
+            PortRow.host != besides,
+            or_(
+                MembershipRow.security_group_id.in_(ids),
+                MembershipRow.security_group_id.in_(
+                    select(SecurityRuleRow.security_group_id).where(SecurityRuleRow.remote_group_id.in_(ids))
+                ),
+            ),
+        )
+    )
     note(tx, [(host, "security_groups", group) for host, group in rows])
 
 
@@ -66,10 +82,13 @@ def of_members(tx: Transaction, group_ids: Iterable[str], *, besides: str = "") 
     ids = list(group_ids)
     if not ids:
         return
-    rows = tx.execute(select(PortRow.host, MembershipRow.security_group_id).distinct()
-                      .join(MembershipRow, MembershipRow.port_id == PortRow.id)
-                      .join(SecurityRuleRow, SecurityRuleRow.security_group_id == MembershipRow.security_group_id)
-                      .where(PortRow.host != "", PortRow.host != besides, SecurityRuleRow.remote_group_id.in_(ids)))
+    rows = tx.execute(
+        select(PortRow.host, MembershipRow.security_group_id)
+        .distinct()
+        .join(MembershipRow, MembershipRow.port_id == PortRow.id)
+        .join(SecurityRuleRow, SecurityRuleRow.security_group_id == MembershipRow.security_group_id)
+        .where(PortRow.host != "", PortRow.host != besides, SecurityRuleRow.remote_group_id.in_(ids))
+    )
     note(tx, [(host, "security_groups", group) for host, group in rows])
 
 
@@ -82,8 +101,15 @@ def of_port(tx: Transaction, port: PortRow) -> None:
 def of_routers(tx: Transaction, router_ids: Iterable[str]) -> None:
     ids = list(router_ids)
     if ids:
-        note(tx, [(host, "routers", id) for host, id in tx.execute(
-            select(RouterRow.host, RouterRow.id).where(RouterRow.id.in_(ids), RouterRow.host.is_not(None)))])
+        note(
+            tx,
+            [
+                (host or "", "routers", id)
+                for host, id in tx.execute(
+                    select(RouterRow.host, RouterRow.id).where(RouterRow.id.in_(ids), RouterRow.host.is_not(None))
+                )
+            ],
+        )
 
 
 def of_bindings(tx: Transaction, host: str, networks: set[str], groups: set[str]) -> None:
@@ -99,8 +125,11 @@ def of_bindings(tx: Transaction, host: str, networks: set[str], groups: set[str]
 
 def of_subnets(tx: Transaction, subnet_ids: Iterable[str]) -> None:
     """Routers with an interface on a subnet (a route or gateway next hop changed)."""
-    rows = tx.execute(select(RouterRow.id).distinct().join(PortRow, PortRow.device_id == RouterRow.id)
-                      .join(AllocationRow, AllocationRow.port_id == PortRow.id)
-                      .where(and_(AllocationRow.subnet_id.in_(list(subnet_ids)),
-                                  PortRow.device_owner.startswith("network:router"))))
+    rows = tx.execute(
+        select(RouterRow.id)
+        .distinct()
+        .join(PortRow, PortRow.device_id == RouterRow.id)
+        .join(AllocationRow, AllocationRow.port_id == PortRow.id)
+        .where(and_(AllocationRow.subnet_id.in_(list(subnet_ids)), PortRow.device_owner.startswith("network:router")))
+    )
     of_routers(tx, [id for (id,) in rows])

@@ -101,13 +101,17 @@ class SubnetInUse(errors.Conflict):
 
 class PortInUse(errors.Conflict):
     def __init__(self, port: str, network: str, device: str) -> None:
-        super().__init__(f"Unable to complete operation on port {port} for network {network}. Port already has an attached "
-                         f"device {device}.")
+        super().__init__(
+            f"Unable to complete operation on port {port} for network {network}. Port already has an attached "
+            f"device {device}."
+        )
 
 
 class DeviceIDNotOwnedByTenant(errors.Conflict):
     def __init__(self, device: str) -> None:
-        super().__init__(f"The following device_id {device} is not owned by your tenant or matches another tenants router.")
+        super().__init__(
+            f"The following device_id {device} is not owned by your tenant or matches another tenants router."
+        )
 
 
 class ServicePortInUse(errors.Conflict):
@@ -132,20 +136,26 @@ class RouterInterfaceNotFoundForSubnet(errors.NotFound):
 
 class RouterInterfaceInUseByFloatingIP(errors.Conflict):
     def __init__(self, router: str, subnet: str) -> None:
-        super().__init__(f"Router interface for subnet {subnet} on router {router} cannot be deleted, as it is required by one "
-                         "or more floating IPs.")
+        super().__init__(
+            f"Router interface for subnet {subnet} on router {router} cannot be deleted, as it is required by one "
+            "or more floating IPs."
+        )
 
 
 class RouterInterfaceInUseByRoute(errors.Conflict):
     def __init__(self, router: str, subnet: str) -> None:
-        super().__init__(f"Router interface for subnet {subnet} on router {router} cannot be deleted, as it is required by one "
-                         "or more routes.")
+        super().__init__(
+            f"Router interface for subnet {subnet} on router {router} cannot be deleted, as it is required by one "
+            "or more routes."
+        )
 
 
 class RouterExternalGatewayInUseByFloatingIp(errors.Conflict):
     def __init__(self, router: str, network: str) -> None:
-        super().__init__(f"Gateway cannot be updated for router {router}, since a gateway to external network {network} is "
-                         "required by one or more floating IPs.")
+        super().__init__(
+            f"Gateway cannot be updated for router {router}, since a gateway to external network {network} is "
+            "required by one or more floating IPs."
+        )
 
 
 class InvalidRoutes(errors.BadRequest):
@@ -155,19 +165,25 @@ class InvalidRoutes(errors.BadRequest):
 
 class ExternalGatewayForFloatingIPNotFound(errors.NotFound):
     def __init__(self, subnet: str, network: str, port: str) -> None:
-        super().__init__(f"External network {network} is not reachable from subnet {subnet}.  Therefore, cannot associate "
-                         f"Port {port} with a Floating IP.")
+        super().__init__(
+            f"External network {network} is not reachable from subnet {subnet}.  Therefore, cannot associate "
+            f"Port {port} with a Floating IP."
+        )
 
 
 class FloatingIPPortAlreadyAssociated(errors.Conflict):
     def __init__(self, floating: str, id: str, port: str, fixed: str, network: str) -> None:
-        super().__init__(f"Cannot associate floating IP {floating} ({id}) with port {port} using fixed IP {fixed}, as that fixed "
-                         f"IP already has a floating IP on external network {network}.")
+        super().__init__(
+            f"Cannot associate floating IP {floating} ({id}) with port {port} using fixed IP {fixed}, as that fixed "
+            f"IP already has a floating IP on external network {network}."
+        )
 
 
 class ExternalNetworkInUse(errors.Conflict):
     def __init__(self, id: str) -> None:
-        super().__init__(f"External network {id} cannot be updated to be made non-external, since it has existing gateway ports.")
+        super().__init__(
+            f"External network {id} cannot be updated to be made non-external, since it has existing gateway ports."
+        )
 
 
 class IpAddressInUse(errors.Conflict):
@@ -287,8 +303,10 @@ class SecurityGroupRemoteGroupAndRemoteIpPrefix(errors.BadRequest):
 
 class SecurityGroupRuleInvalidProtocol(errors.BadRequest):
     def __init__(self, protocol: object, values: list[str]) -> None:
-        super().__init__(f"Security group rule protocol {protocol} not supported. Only protocol values {values} and integer "
-                         "representations [0 to 255] are supported.")
+        super().__init__(
+            f"Security group rule protocol {protocol} not supported. Only protocol values {values} and integer "
+            "representations [0 to 255] are supported."
+        )
 
 
 class SecurityGroupRuleParameterConflict(errors.BadRequest):
@@ -308,13 +326,17 @@ class SecurityGroupRulesNotSingleTenant(errors.BadRequest):
 
 class PortSecurityAndIPRequiredForSecurityGroups(errors.BadRequest):
     def __init__(self) -> None:
-        super().__init__("Port security must be enabled and port must have an IP address in order to use security groups.")
+        super().__init__(
+            "Port security must be enabled and port must have an IP address in order to use security groups."
+        )
 
 
 class PortSecurityPortHasSecurityGroup(errors.Conflict):
     def __init__(self) -> None:
-        super().__init__("Port has security group associated. Cannot disable port security or IP address until security group "
-                         "is removed.")
+        super().__init__(
+            "Port has security group associated. Cannot disable port security or IP address until security group "
+            "is removed."
+        )
 
 
 class AddressPairAndPortSecurityRequired(errors.Conflict):
@@ -349,7 +371,9 @@ class InvalidSharedSetting(errors.Conflict):
 
 class RbacPolicyInUse(errors.Conflict):
     def __init__(self, id: str, reason: str) -> None:
-        super().__init__(f"RBAC policy on object {id} cannot be removed because other objects depend on it.\nDetails: {reason}")
+        super().__init__(
+            f"RBAC policy on object {id} cannot be removed because other objects depend on it.\nDetails: {reason}"
+        )
 
 
 class DuplicateRbacPolicy(errors.Conflict):

@@ -14,8 +14,13 @@ from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest
 from haneul.network import access, changes, networks, ports, quota
 from haneul.network.addresses import Wish
-from haneul.network.errors import (ExternalGatewayForFloatingIPNotFound, ExternalIpAddressExhausted, FloatingIPNotFound,
-                                   FloatingIPPortAlreadyAssociated, IpAddressGenerationFailure)
+from haneul.network.errors import (
+    ExternalGatewayForFloatingIPNotFound,
+    ExternalIpAddressExhausted,
+    FloatingIPNotFound,
+    FloatingIPPortAlreadyAssociated,
+    IpAddressGenerationFailure,
+)
 from haneul.network.model import AllocationRow, FloatingIpRow, PortRow, RouterRow, SubnetRow
 
 
@@ -26,35 +31,63 @@ def get(tx: Transaction, context: Context, id: str) -> FloatingIpRow:
     return row
 
 
-def create(tx: Transaction, context: Context, *, project_id: str, floating_network_id: str,
-           floating_ip_address: str | None = None, subnet_id: str | None = None, port_id: str | None = None,
-           fixed_ip_address: str | None = None, **values: Any) -> FloatingIpRow:
+def create(
+    tx: Transaction,
+    context: Context,
+    *,
+    project_id: str,
+    floating_network_id: str,
+    floating_ip_address: str | None = None,
+    subnet_id: str | None = None,
+    port_id: str | None = None,
+    fixed_ip_address: str | None = None,
+    **values: Any,
+) -> FloatingIpRow:
     network = networks.get(tx, context, floating_network_id)
     if not network.external:
-        raise BadRequest(f"Bad floatingip request: Network {network.id} is not a valid external network.",
-                         type="BadRequest")
+        raise BadRequest(
+            f"Bad floatingip request: Network {network.id} is not a valid external network.", type="BadRequest"
+        )
     quota.check(tx, project_id, floatingip=1)
     id = ids.new()
-    wish = [Wish(subnet_id, floating_ip_address)] if subnet_id or floating_ip_address else [
-        Wish(subnet.id) for subnet in _subnets_v4(tx, network.id)[:1]]
+    wish = (
+        [Wish(subnet_id, floating_ip_address)]
+        if subnet_id or floating_ip_address
+        else [Wish(subnet.id) for subnet in _subnets_v4(tx, network.id)[:1]]
+    )
     if not wish:
-        raise BadRequest(f"Bad floatingip request: Network {network.id} does not contain any IPv4 subnet.", type="BadRequest")
+        raise BadRequest(
+            f"Bad floatingip request: Network {network.id} does not contain any IPv4 subnet.", type="BadRequest"
+        )
     port = _port(tx, network.id, id, wish, subnet_id or floating_ip_address)
-    row = FloatingIpRow(id=id, project_id=project_id, floating_network_id=network.id, floating_port_id=port.id,
-                        floating_ip_address=port.allocations[0].ip_address, **values)
+    row = FloatingIpRow(
+        id=id,
+        project_id=project_id,
+        floating_network_id=network.id,
+        floating_port_id=port.id,
+        floating_ip_address=port.allocations[0].ip_address,
+        **values,
+    )
     tx.add(row)
     tx.flush()
     if port_id is not None:
         associate(tx, context, row, port_id, fixed_ip_address)
     elif fixed_ip_address is not None:
-        raise BadRequest(f"Bad floatingip request: fixed_ip_address {fixed_ip_address} cannot be specified without a port_id.",
-                         type="BadRequest")
+        raise BadRequest(
+            f"Bad floatingip request: fixed_ip_address {fixed_ip_address} cannot be specified without a port_id.",
+            type="BadRequest",
+        )
     return row
 
 
 def _subnets_v4(tx: Transaction, network_id: str) -> list[SubnetRow]:
-    return list(tx.execute(select(SubnetRow).where(SubnetRow.network_id == network_id, SubnetRow.ip_version == 4)
-                           .order_by(SubnetRow.created_at, SubnetRow.id)).scalars())
+    return list(
+        tx.execute(
+            select(SubnetRow)
+            .where(SubnetRow.network_id == network_id, SubnetRow.ip_version == 4)
+            .order_by(SubnetRow.created_at, SubnetRow.id)
+        ).scalars()
+    )
 
 
 def _port(tx: Transaction, network_id: str, id: str, wish: list[Wish], asked: str | None) -> PortRow:
@@ -62,23 +95,43 @@ def _port(tx: Transaction, network_id: str, id: str, wish: list[Wish], asked: st
     choices = [wish] if asked else [[Wish(subnet.id)] for subnet in _subnets_v4(tx, network_id)]
     for position, choice in enumerate(choices):
         try:
-            return ports.create_many(tx, contexts.system(), [ports.NewPort(
-                network_id=network_id, project_id="", device_owner="network:floatingip", device_id=id, fixed_ips=choice,
-                security_groups=[])])[0]
+            return ports.create_many(
+                tx,
+                contexts.system(),
+                [
+                    ports.NewPort(
+                        network_id=network_id,
+                        project_id="",
+                        device_owner="network:floatingip",
+                        device_id=id,
+                        fixed_ips=choice,
+                        security_groups=[],
+                    )
+                ],
+            )[0]
         except IpAddressGenerationFailure:
             if position == len(choices) - 1:
                 raise ExternalIpAddressExhausted(network_id) from None
     raise ExternalIpAddressExhausted(network_id)
 
 
-def update(tx: Transaction, context: Context, row: FloatingIpRow, *, port_id: str | None | UnsetType = UNSET,
-           fixed_ip_address: str | None | UnsetType = UNSET, **values: Any) -> FloatingIpRow:
+def update(
+    tx: Transaction,
+    context: Context,
+    row: FloatingIpRow,
+    *,
+    port_id: str | None | UnsetType = UNSET,
+    fixed_ip_address: str | None | UnsetType = UNSET,
+    **values: Any,
+) -> FloatingIpRow:
     """`port_id` None takes it off its port; a fixed address without a port moves it on the port that it has."""
     if port_id is UNSET and isinstance(fixed_ip_address, str):
         port_id = row.port_id if row.port_id is not None else UNSET
         if port_id is UNSET:
-            raise BadRequest(f"Bad floatingip request: fixed_ip_address {fixed_ip_address} cannot be specified without a port_id.",
-                             type="BadRequest")
+            raise BadRequest(
+                f"Bad floatingip request: fixed_ip_address {fixed_ip_address} cannot be specified without a port_id.",
+                type="BadRequest",
+            )
     if isinstance(port_id, str):
         associate(tx, context, row, port_id, fixed_ip_address if isinstance(fixed_ip_address, str) else None)
     elif port_id is None:
@@ -95,12 +148,17 @@ def associate(tx: Transaction, context: Context, row: FloatingIpRow, port_id: st
     address = _fixed(port, fixed_ip)
     if (row.port_id, row.fixed_ip_address) == (port.id, address.ip_address):
         return
-    taken = tx.execute(select(FloatingIpRow.id).where(
-        FloatingIpRow.port_id == port.id, FloatingIpRow.fixed_ip_address == address.ip_address,
-        FloatingIpRow.id != row.id)).first()
+    taken = tx.execute(
+        select(FloatingIpRow.id).where(
+            FloatingIpRow.port_id == port.id,
+            FloatingIpRow.fixed_ip_address == address.ip_address,
+            FloatingIpRow.id != row.id,
+        )
+    ).first()
     if taken:
-        raise FloatingIPPortAlreadyAssociated(row.floating_ip_address, row.id, port.id, address.ip_address,
-                                              row.floating_network_id)
+        raise FloatingIPPortAlreadyAssociated(
+            row.floating_ip_address, row.id, port.id, address.ip_address, row.floating_network_id
+        )
     router = _router(tx, address, row.floating_network_id)
     if router is None:
         raise ExternalGatewayForFloatingIPNotFound(address.subnet_id, row.floating_network_id, port.id)
@@ -116,23 +174,36 @@ def _fixed(port: PortRow, fixed_ip: str | None) -> AllocationRow:
         for entry in v4:
             if entry.ip_address == fixed_ip:
                 return entry
-        raise BadRequest(f"Bad floatingip request: Port {port.id} does not have fixed ip {fixed_ip}.", type="BadRequest")
+        raise BadRequest(
+            f"Bad floatingip request: Port {port.id} does not have fixed ip {fixed_ip}.", type="BadRequest"
+        )
     if not v4:
-        raise BadRequest(f"Bad floatingip request: Cannot add floating IP to port {port.id} that has no fixed IPv4 addresses.",
-                         type="BadRequest")
+        raise BadRequest(
+            f"Bad floatingip request: Cannot add floating IP to port {port.id} that has no fixed IPv4 addresses.",
+            type="BadRequest",
+        )
     if len(v4) > 1:
-        raise BadRequest(f"Bad floatingip request: Port {port.id} has multiple fixed IPv4 addresses.  Must provide a specific "
-                         "IPv4 address when assigning a floating IP.", type="BadRequest")
+        raise BadRequest(
+            f"Bad floatingip request: Port {port.id} has multiple fixed IPv4 addresses.  Must provide a specific "
+            "IPv4 address when assigning a floating IP.",
+            type="BadRequest",
+        )
     return v4[0]
 
 
 def _router(tx: Transaction, address: AllocationRow, network_id: str) -> str | None:
     """The router that leads from the fixed address's subnet to the external network; the subnet's gateway first."""
     subnet = tx.get_one(SubnetRow, address.subnet_id)
-    rows = tx.execute(select(RouterRow.id, AllocationRow.ip_address).join(PortRow, PortRow.device_id == RouterRow.id)
-                      .join(AllocationRow, AllocationRow.port_id == PortRow.id)
-                      .where(PortRow.device_owner == "network:router_interface", AllocationRow.subnet_id == address.subnet_id,
-                             RouterRow.gateway_network_id == network_id)).all()
+    rows = tx.execute(
+        select(RouterRow.id, AllocationRow.ip_address)
+        .join(PortRow, PortRow.device_id == RouterRow.id)
+        .join(AllocationRow, AllocationRow.port_id == PortRow.id)
+        .where(
+            PortRow.device_owner == "network:router_interface",
+            AllocationRow.subnet_id == address.subnet_id,
+            RouterRow.gateway_network_id == network_id,
+        )
+    ).all()
     for router, ip in rows:
         if ip == subnet.gateway_ip:
             return router

@@ -113,8 +113,11 @@ class PortRow(Standard, Base):
     """`host` is binding:host_id, "" while unbound. A trunk of JSON where nothing is ever searched."""
 
     __tablename__ = "ports"
-    __table_args__ = (UniqueConstraint("network_id", "mac_address"), Index("ix_ports_device", "device_id"),
-                      Index("ix_ports_host", "host", "network_id"))
+    __table_args__ = (
+        UniqueConstraint("network_id", "mac_address"),
+        Index("ix_ports_device", "device_id"),
+        Index("ix_ports_host", "host", "network_id"),
+    )
 
     network_id: Mapped[str] = mapped_column(ForeignKey("networks.id"))
     mac_address: Mapped[str] = mapped_column(String(32))
@@ -131,9 +134,11 @@ class PortRow(Standard, Base):
     dns_name: Mapped[str] = mapped_column(String(255), default="")
 
     allocations: Mapped[list[AllocationRow]] = relationship(
-        lazy="selectin", cascade="all, delete-orphan", passive_deletes=True, order_by="AllocationRow.number")
+        lazy="selectin", cascade="all, delete-orphan", passive_deletes=True, order_by="AllocationRow.number"
+    )
     memberships: Mapped[list[MembershipRow]] = relationship(
-        lazy="selectin", cascade="all, delete-orphan", passive_deletes=True)
+        lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
+    )
 
     @property
     def fixed_ips(self) -> list[dict[str, str]]:
@@ -160,9 +165,15 @@ class SecurityGroupRow(Standard, Base):
     """`is_default`: made by itself, one a project."""
 
     __tablename__ = "security_groups"
-    __table_args__ = (Index("uq_security_groups_default", "project_id", unique=True,
-                            sqlite_where=text("is_default"),
-                            postgresql_where=text("is_default")),)
+    __table_args__ = (
+        Index(
+            "uq_security_groups_default",
+            "project_id",
+            unique=True,
+            sqlite_where=text("is_default"),
+            postgresql_where=text("is_default"),
+        ),
+    )
 
     stateful: Mapped[bool] = mapped_column(default=True)
     is_default: Mapped[bool] = mapped_column(default=False)
@@ -173,7 +184,9 @@ class SecurityRuleRow(Standard, Base):
     __tablename__ = "security_group_rules"
 
     security_group_id: Mapped[str] = mapped_column(ForeignKey("security_groups.id", ondelete="CASCADE"), index=True)
-    remote_group_id: Mapped[str | None] = mapped_column(ForeignKey("security_groups.id", ondelete="CASCADE"), index=True)
+    remote_group_id: Mapped[str | None] = mapped_column(
+        ForeignKey("security_groups.id", ondelete="CASCADE"), index=True
+    )
     direction: Mapped[str] = mapped_column(String(16))
     ethertype: Mapped[str] = mapped_column(String(8))
     protocol: Mapped[str | None] = mapped_column(String(32))
@@ -223,8 +236,10 @@ class RouterRow(Standard, Base):
 
 class FloatingIpRow(Standard, Base):
     __tablename__ = "floating_ips"
-    __table_args__ = (UniqueConstraint("floating_network_id", "floating_ip_address"),
-                      UniqueConstraint("port_id", "fixed_ip_address"))
+    __table_args__ = (
+        UniqueConstraint("floating_network_id", "floating_ip_address"),
+        UniqueConstraint("port_id", "fixed_ip_address"),
+    )
 
     floating_network_id: Mapped[str] = mapped_column(ForeignKey("networks.id"), index=True)
     floating_ip_address: Mapped[str] = mapped_column(String(64))

@@ -11,7 +11,7 @@ from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.network import access, changes, quota, segments
 from haneul.network.errors import ExternalNetworkInUse, InvalidSharedSetting, NetworkInUse, NetworkNotFound
-from haneul.network.model import (FloatingIpRow, NetworkRow, PortRow, RbacRow, RouterRow, SubnetPoolRow, SubnetRow)
+from haneul.network.model import FloatingIpRow, NetworkRow, PortRow, RbacRow, RouterRow, SubnetPoolRow, SubnetRow
 
 AUTO_DELETED = ("network:dhcp",)
 EVERYBODY = "*"
@@ -28,18 +28,45 @@ def get(tx: Transaction, context: Context, id: str) -> NetworkRow:
 def available(tx: Transaction, context: Context) -> list[NetworkRow]:
     """Networks that a server may be put on without naming one: the project's own and shared ones, not external ones of
     others. In the order of their making."""
-    return list(tx.execute(select(NetworkRow).where(or_(
-        NetworkRow.project_id == context.project_id, NetworkRow.shared,
-        NetworkRow.id.in_(access.shared_with(context, "access_as_shared"))),
-        or_(~NetworkRow.external, NetworkRow.shared)).order_by(NetworkRow.created_at, NetworkRow.id)).scalars())
+    return list(
+        tx.execute(
+            select(NetworkRow)
+            .where(
+                or_(
+                    NetworkRow.project_id == context.project_id,
+                    NetworkRow.shared,
+                    NetworkRow.id.in_(access.shared_with(context, "access_as_shared")),
+                ),
+                or_(~NetworkRow.external, NetworkRow.shared),
+            )
+            .order_by(NetworkRow.created_at, NetworkRow.id)
+        ).scalars()
+    )
 
 
-def create(tx: Transaction, context: Context, *, project_id: str, name: str = "", shared: bool = False, external: bool = False,
-           segment: segments.Wanted | None = None, mtu: int | None = None, **values: Any) -> NetworkRow:
+def create(
+    tx: Transaction,
+    context: Context,
+    *,
+    project_id: str,
+    name: str = "",
+    shared: bool = False,
+    external: bool = False,
+    segment: segments.Wanted | None = None,
+    mtu: int | None = None,
+    **values: Any,
+) -> NetworkRow:
     quota.check(tx, project_id, network=1)
-    segment = segments.allocate(tx, segment or segments.Wanted(), external=external)
-    row = NetworkRow(project_id=project_id, name=name, type=segment.type, physical_network=segment.physical_network,
-                     segmentation_id=segment.segmentation_id, mtu=segments.mtu(tx, segment.type, mtu), **values)
+    found = segments.allocate(tx, segment or segments.Wanted())
+    row = NetworkRow(
+        project_id=project_id,
+        name=name,
+        type=found.type,
+        physical_network=found.physical_network,
+        segmentation_id=found.segmentation_id,
+        mtu=segments.mtu(tx, found.type, mtu),
+        **values,
+    )
     tx.add(row)
     tx.flush()
     if shared:
@@ -68,8 +95,9 @@ def update(tx: Transaction, row: NetworkRow, values: dict[str, Any]) -> NetworkR
 
 def delete(tx: Transaction, row: NetworkRow) -> None:
     """With its subnets. DHCP ports go by themselves, any other port is in the way."""
-    busy = tx.execute(select(PortRow.id).where(PortRow.network_id == row.id, PortRow.device_owner.not_in(AUTO_DELETED))
-                      .limit(1)).first()
+    busy = tx.execute(
+        select(PortRow.id).where(PortRow.network_id == row.id, PortRow.device_owner.not_in(AUTO_DELETED)).limit(1)
+    ).first()
     if busy:
         raise NetworkInUse(row.id)
     for port in tx.execute(select(PortRow).where(PortRow.network_id == row.id)).scalars():
@@ -87,8 +115,11 @@ def delete(tx: Transaction, row: NetworkRow) -> None:
 def share(tx: Transaction, row: NetworkRow, on: bool) -> None:
     """With everybody: an RBAC policy for "*", as Neutron keeps it."""
     if not on and row.shared:
-        others = tx.execute(select(PortRow.id).where(PortRow.network_id == row.id, PortRow.project_id.not_in(
-            [row.project_id, ""])).limit(1)).first()
+        others = tx.execute(
+            select(PortRow.id)
+            .where(PortRow.network_id == row.id, PortRow.project_id.not_in([row.project_id, ""]))
+            .limit(1)
+        ).first()
         if others:
             raise InvalidSharedSetting(row.name)
     set_wildcard(tx, row, "access_as_shared", on)
@@ -98,8 +129,10 @@ def share(tx: Transaction, row: NetworkRow, on: bool) -> None:
 def expose(tx: Transaction, row: NetworkRow, on: bool) -> None:
     """As external: routers may have their gateway on it."""
     if not on and row.external:
-        used = tx.execute(select(RouterRow.id).where(RouterRow.gateway_network_id == row.id).limit(1)).first() or tx.execute(
-            select(FloatingIpRow.id).where(FloatingIpRow.floating_network_id == row.id).limit(1)).first()
+        used = (
+            tx.execute(select(RouterRow.id).where(RouterRow.gateway_network_id == row.id).limit(1)).first()
+            or tx.execute(select(FloatingIpRow.id).where(FloatingIpRow.floating_network_id == row.id).limit(1)).first()
+        )
         if used:
             raise ExternalNetworkInUse(row.id)
     set_wildcard(tx, row, "access_as_external", on)
@@ -107,11 +140,21 @@ def expose(tx: Transaction, row: NetworkRow, on: bool) -> None:
 
 
 def set_wildcard(tx: Transaction, row: NetworkRow, action: str, on: bool) -> None:
-    found = tx.execute(select(RbacRow).where(RbacRow.object_id == row.id, RbacRow.action == action,
-                                             RbacRow.target_project == EVERYBODY)).scalar()
+    found = tx.execute(
+        select(RbacRow).where(
+            RbacRow.object_id == row.id, RbacRow.action == action, RbacRow.target_project == EVERYBODY
+        )
+    ).scalar()
     if on and found is None:
-        tx.add(RbacRow(project_id=row.project_id, object_type="network", object_id=row.id, action=action,
-                       target_project=EVERYBODY))
+        tx.add(
+            RbacRow(
+                project_id=row.project_id,
+                object_type="network",
+                object_id=row.id,
+                action=action,
+                target_project=EVERYBODY,
+            )
+        )
     elif not on and found is not None:
         tx.delete(found)
     tx.flush()
@@ -122,17 +165,22 @@ def set_wildcard(tx: Transaction, row: NetworkRow, action: str, on: bool) -> Non
 
 def address_scopes(tx: Transaction, network_ids: list[str]) -> dict[tuple[str, int], str]:
     """The address scope of a network's subnets, by network and IP version."""
-    return {(network, version): scope for network, version, scope in tx.execute(
-        select(SubnetRow.network_id, SubnetRow.ip_version, SubnetPoolRow.address_scope_id)
-        .join(SubnetPoolRow, SubnetPoolRow.id == SubnetRow.subnetpool_id)
-        .where(SubnetRow.network_id.in_(network_ids), SubnetPoolRow.address_scope_id.is_not(None)))}
+    return {
+        (network, version): str(scope)
+        for network, version, scope in tx.execute(
+            select(SubnetRow.network_id, SubnetRow.ip_version, SubnetPoolRow.address_scope_id)
+            .join(SubnetPoolRow, SubnetPoolRow.id == SubnetRow.subnetpool_id)
+            .where(SubnetRow.network_id.in_(network_ids), SubnetPoolRow.address_scope_id.is_not(None))
+        )
+    }
 
 
 def subnet_ids(tx: Transaction, network_ids: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {id: [] for id in network_ids}
-    for network, subnet in tx.execute(select(SubnetRow.network_id, SubnetRow.id).where(
-            SubnetRow.network_id.in_(network_ids)).order_by(SubnetRow.created_at, SubnetRow.id)):
+    for network, subnet in tx.execute(
+        select(SubnetRow.network_id, SubnetRow.id)
+        .where(SubnetRow.network_id.in_(network_ids))
+        .order_by(SubnetRow.created_at, SubnetRow.id)
+    ):
         found[network].append(subnet)
     return found
-
-

@@ -18,22 +18,46 @@ from haneul.kernel.database import Transaction
 from haneul.network import access, changes, quota, security_groups
 from haneul.network.addresses import Chooser, Wish
 from haneul.network.dhcp_options import checked as checked_options
-from haneul.network.errors import (AddressPairAndPortSecurityRequired, BadAttribute, DeviceIDNotOwnedByTenant, InvalidInput, MacAddressInUse,
-                                   NetworkNotFound, PolicyNotAuthorized, PortInUse, PortNotFound,
-                                   PortSecurityAndIPRequiredForSecurityGroups, PortSecurityPortHasSecurityGroup,
-                                   SecurityGroupNotFound, ServicePortInUse)
-from haneul.network.model import (AllocationRow, FloatingIpRow, MembershipRow, NetworkRow, PortRow, RouterRow,
-                                  SecurityGroupRow, SubnetRow)
+from haneul.network.errors import (
+    AddressPairAndPortSecurityRequired,
+    BadAttribute,
+    DeviceIDNotOwnedByTenant,
+    InvalidInput,
+    MacAddressInUse,
+    NetworkNotFound,
+    PolicyNotAuthorized,
+    PortInUse,
+    PortNotFound,
+    PortSecurityAndIPRequiredForSecurityGroups,
+    PortSecurityPortHasSecurityGroup,
+    SecurityGroupNotFound,
+    ServicePortInUse,
+)
+from haneul.network.model import (
+    AllocationRow,
+    FloatingIpRow,
+    MembershipRow,
+    NetworkRow,
+    PortRow,
+    RouterRow,
+    SecurityGroupRow,
+    SubnetRow,
+)
 
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 _TRUSTED = ("network:", "neutron:")  # device owners of the cloud's own ports: no filters on them
 
 # Built once: making a statement costs as much as running it.
 _NETWORKS = select(NetworkRow).where(NetworkRow.id.in_(bindparam("ids", expanding=True)))
-_SUBNETS = select(SubnetRow).where(SubnetRow.network_id.in_(bindparam("ids", expanding=True))).order_by(
-    SubnetRow.created_at, SubnetRow.id)
+_SUBNETS = (
+    select(SubnetRow)
+    .where(SubnetRow.network_id.in_(bindparam("ids", expanding=True)))
+    .order_by(SubnetRow.created_at, SubnetRow.id)
+)
 _TAKEN_MACS = select(PortRow.network_id, PortRow.mac_address).where(
-    PortRow.network_id.in_(bindparam("networks", expanding=True)), PortRow.mac_address.in_(bindparam("macs", expanding=True)))
+    PortRow.network_id.in_(bindparam("networks", expanding=True)),
+    PortRow.mac_address.in_(bindparam("macs", expanding=True)),
+)
 
 
 class NewPort(Struct, kw_only=True):
@@ -71,8 +95,9 @@ def of_device(tx: Transaction, device_ids: Iterable[str]) -> dict[str, list[Port
     """The ports of each device in the order of their making, with fixed_ips and security_groups; three statements."""
     found: dict[str, list[PortRow]] = {id: [] for id in device_ids}
     if found:
-        for row in tx.execute(select(PortRow).where(PortRow.device_id.in_(found))
-                              .order_by(PortRow.created_at, PortRow.id)).scalars():
+        for row in tx.execute(
+            select(PortRow).where(PortRow.device_id.in_(found)).order_by(PortRow.created_at, PortRow.id)
+        ).scalars():
             found[row.device_id].append(row)
     return found
 
@@ -110,13 +135,29 @@ def create_many(tx: Transaction, context: Context, wanted: Sequence[NewPort], *,
         if new.allowed_address_pairs and not secure:
             raise AddressPairAndPortSecurityRequired()
         row = PortRow(
-            project_id=project, name=new.name, description=new.description, network_id=new.network_id, mac_address=mac,
-            admin_state_up=new.admin_state_up, device_id=new.device_id, device_owner=new.device_owner, host=new.host,
-            status="BUILD" if new.host else "DOWN", vnic_type=new.vnic_type, profile=new.profile,
-            port_security_enabled=secure, allowed_address_pairs=pairs(new.allowed_address_pairs, mac),
-            extra_dhcp_opts=checked_options(new.extra_dhcp_opts), dns_name=new.dns_name, tags=list(new.tags), revision_number=1)
-        row.allocations = [AllocationRow(subnet_id=subnet, ip_address=ip, network_id=new.network_id, number=number)
-                           for number, (subnet, ip) in enumerate(chosen)]
+            project_id=project,
+            name=new.name,
+            description=new.description,
+            network_id=new.network_id,
+            mac_address=mac,
+            admin_state_up=new.admin_state_up,
+            device_id=new.device_id,
+            device_owner=new.device_owner,
+            host=new.host,
+            status="BUILD" if new.host else "DOWN",
+            vnic_type=new.vnic_type,
+            profile=new.profile,
+            port_security_enabled=secure,
+            allowed_address_pairs=pairs(new.allowed_address_pairs, mac),
+            extra_dhcp_opts=checked_options(new.extra_dhcp_opts),
+            dns_name=new.dns_name,
+            tags=list(new.tags),
+            revision_number=1,
+        )
+        row.allocations = [
+            AllocationRow(subnet_id=subnet, ip_address=ip, network_id=new.network_id, number=number)
+            for number, (subnet, ip) in enumerate(chosen)
+        ]
         row.memberships = [MembershipRow(security_group_id=id) for id in memberships] if secure else []
         rows.append(row)
     tx.add_all(rows)  # all at once: what is asked meanwhile would flush one by one
@@ -125,8 +166,9 @@ def create_many(tx: Transaction, context: Context, wanted: Sequence[NewPort], *,
     return rows
 
 
-def _networks(tx: Transaction, context: Context,
-              ids: set[str]) -> tuple[dict[str, NetworkRow], dict[str, list[SubnetRow]]]:
+def _networks(
+    tx: Transaction, context: Context, ids: set[str]
+) -> tuple[dict[str, NetworkRow], dict[str, list[SubnetRow]]]:
     networks = {row.id: row for row in tx.execute(_NETWORKS, {"ids": list(ids)}).scalars()}
     for id in ids:
         if id not in networks:
@@ -141,16 +183,20 @@ def _networks(tx: Transaction, context: Context,
     return networks, subnets
 
 
-def _groups(tx: Transaction, context: Context, wanted: Sequence[NewPort], projects: list[str],
-            networks: dict[str, NetworkRow]) -> list[list[str]]:
+def _groups(
+    tx: Transaction, context: Context, wanted: Sequence[NewPort], projects: list[str], networks: dict[str, NetworkRow]
+) -> list[list[str]]:
     """The groups of each port: those named, else the project's default where port security is on."""
     named = {id for new in wanted if new.security_groups is not UNSET for id in new.security_groups}
     check_groups(tx, context, named)
     defaults: dict[str, str] = {}
     found = []
     for new, project in zip(wanted, projects, strict=True):
-        secure = networks[new.network_id].port_security_enabled if new.port_security_enabled is UNSET \
+        secure = (
+            networks[new.network_id].port_security_enabled
+            if new.port_security_enabled is UNSET
             else new.port_security_enabled
+        )
         if new.security_groups is not UNSET:
             found.append(list(dict.fromkeys(new.security_groups)))
         elif not secure or new.device_owner.startswith(_TRUSTED) or not project:
@@ -165,8 +211,13 @@ def _groups(tx: Transaction, context: Context, wanted: Sequence[NewPort], projec
 def check_groups(tx: Transaction, context: Context, ids: Iterable[str]) -> None:
     wanted = set(ids)
     if wanted:
-        known = set(tx.execute(select(SecurityGroupRow.id).where(
-            SecurityGroupRow.id.in_(wanted), access.shareable(SecurityGroupRow, context))).scalars())
+        known = set(
+            tx.execute(
+                select(SecurityGroupRow.id).where(
+                    SecurityGroupRow.id.in_(wanted), access.shareable(SecurityGroupRow, context)
+                )
+            ).scalars()
+        )
         for id in sorted(wanted - known):
             raise SecurityGroupNotFound(id)
 
@@ -180,8 +231,12 @@ def _macs(tx: Transaction, wanted: Sequence[NewPort]) -> list[str]:
             macs.append(f"fa:16:3e:{raw[0]:02x}:{raw[1]:02x}:{raw[2]:02x}")
         else:
             macs.append(mac(new.mac_address))
-    taken = {(network, address) for network, address in tx.execute(
-        _TAKEN_MACS, {"networks": list({new.network_id for new in wanted}), "macs": macs})}
+    taken = {
+        (network, address)
+        for network, address in tx.execute(
+            _TAKEN_MACS, {"networks": list({new.network_id for new in wanted}), "macs": macs}
+        )
+    }
     for position, new in enumerate(wanted):
         while (new.network_id, macs[position]) in taken:
             if new.mac_address is not UNSET:
@@ -205,14 +260,19 @@ def pairs(wanted: list[dict[str, str]], own_mac: str) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     for pair in wanted:
         try:
-            ip = str(ipaddress.ip_network(pair["ip_address"], strict=False)) if "/" in pair["ip_address"] \
+            ip = (
+                str(ipaddress.ip_network(pair["ip_address"], strict=False))
+                if "/" in pair["ip_address"]
                 else str(ipaddress.ip_address(pair["ip_address"]))
+            )
         except ValueError:
             raise BadAttribute("allowed_address_pairs", f"'{pair['ip_address']}' is not a valid IP address") from None
         entry = {"ip_address": ip, "mac_address": mac(pair.get("mac_address") or own_mac)}
         if entry in found:
-            raise InvalidInput(f"Request contains duplicate address pair: mac_address {entry['mac_address']} ip_address "
-                               f"{entry['ip_address']}")
+            raise InvalidInput(
+                f"Request contains duplicate address pair: mac_address {entry['mac_address']} ip_address "
+                f"{entry['ip_address']}"
+            )
         found.append(entry)
     if len(found) > 10:
         raise BadAttribute("allowed_address_pairs", "Exceeded maximum amount of allowed address pairs (10)")
@@ -242,7 +302,9 @@ def update(tx: Transaction, context: Context, row: PortRow, values: dict[str, An
     if values.get("allowed_address_pairs") is not None:
         values["allowed_address_pairs"] = pairs(values["allowed_address_pairs"], row.mac_address)
         changes.of_members(tx, row.security_groups)
-    if (values.get("allowed_address_pairs") or row.allowed_address_pairs and "allowed_address_pairs" not in values) and not secure:
+    if (
+        values.get("allowed_address_pairs") or row.allowed_address_pairs and "allowed_address_pairs" not in values
+    ) and not secure:
         raise AddressPairAndPortSecurityRequired()
     if "extra_dhcp_opts" in values:
         values["extra_dhcp_opts"] = merge_options(row.extra_dhcp_opts, values["extra_dhcp_opts"] or [])
@@ -284,28 +346,38 @@ def _check_device(tx: Transaction, context: Context, device: str, owner: str) ->
 def _change_mac(tx: Transaction, row: PortRow, address: str) -> None:
     if row.host:
         raise PortInUse(row.id, row.network_id, row.device_id)
-    if tx.execute(select(PortRow.id).where(PortRow.network_id == row.network_id, PortRow.mac_address == address)).first():
+    if tx.execute(
+        select(PortRow.id).where(PortRow.network_id == row.network_id, PortRow.mac_address == address)
+    ).first():
         raise MacAddressInUse(row.network_id, address)
     row.mac_address = address
 
 
 def change_addresses(tx: Transaction, row: PortRow, wishes: list[Wish], *, lowest: bool = False) -> None:
-    subnets = list(tx.execute(select(SubnetRow).where(SubnetRow.network_id == row.network_id)
-                              .order_by(SubnetRow.created_at, SubnetRow.id)).scalars())
+    subnets = list(
+        tx.execute(
+            select(SubnetRow).where(SubnetRow.network_id == row.network_id).order_by(SubnetRow.created_at, SubnetRow.id)
+        ).scalars()
+    )
     before = list(row.allocations)
     wishes = [_keeping(wish, before) for wish in wishes]
-    chosen = Chooser(tx, row.network_id, subnets).choose(row.mac_address, wishes, owner=row.device_owner, kept=before, lowest=lowest)
+    chosen = Chooser(tx, row.network_id, subnets).choose(
+        row.mac_address, wishes, owner=row.device_owner, kept=before, lowest=lowest
+    )
     present = {(entry.subnet_id, entry.ip_address): entry for entry in before}
     gone = [ip for (subnet, ip) in present if (subnet, ip) not in chosen]
     if gone and row.memberships and not chosen:
         raise PortSecurityPortHasSecurityGroup()
-    row.allocations = [present.get(key) or AllocationRow(subnet_id=key[0], ip_address=key[1], network_id=row.network_id)
-                       for key in chosen]
+    row.allocations = [
+        present.get(key) or AllocationRow(subnet_id=key[0], ip_address=key[1], network_id=row.network_id)
+        for key in chosen
+    ]
     for number, entry in enumerate(row.allocations):
         entry.number = number
     tx.flush()
     if gone:
         from haneul.network import floating_ips
+
         floating_ips.release(tx, row.id, gone)
     changes.of_members(tx, row.security_groups)
 
@@ -339,6 +411,7 @@ def delete(tx: Transaction, context: Context, id: str, *, direct: bool = False) 
     if direct and row.device_owner.startswith(("network:router", "network:floatingip")) and _device_lives(tx, row):
         raise ServicePortInUse(row.id, f"has device owner {row.device_owner}")
     from haneul.network import floating_ips
+
     floating_ips.release(tx, row.id)
     host, groups, network = row.host, row.security_groups, row.network_id
     tx.delete(row)
@@ -361,8 +434,9 @@ def bind(tx: Transaction, port_id: str, *, host: str, device_id: str, device_own
     return bind_many(tx, [port_id], host=host, device_id=device_id, device_owner=device_owner)[0]
 
 
-def bind_many(tx: Transaction, port_ids: Sequence[str], *, host: str, device_id: str,
-              device_owner: str = "compute:nova") -> list[PortRow]:
+def bind_many(
+    tx: Transaction, port_ids: Sequence[str], *, host: str, device_id: str, device_owner: str = "compute:nova"
+) -> list[PortRow]:
     """`bind` for all ports of a device, in the order given. Raises PortNotFound, PortInUse. `host` may be "" to reserve the
     ports for a device that has no place yet."""
     found = {row.id: row for row in tx.execute(select(PortRow).where(PortRow.id.in_(list(port_ids)))).scalars()}
@@ -373,8 +447,12 @@ def bind_many(tx: Transaction, port_ids: Sequence[str], *, host: str, device_id:
             raise PortInUse(id, found[id].network_id, found[id].device_id)
     rows = [found[id] for id in port_ids]
     fresh = [row for row in rows if row.host != host]
-    left = [(row.host, kind, id) for row in fresh if row.host
-            for kind, id in (("ports", row.id), ("networks", row.network_id))]
+    left = [
+        (row.host, kind, id)
+        for row in fresh
+        if row.host
+        for kind, id in (("ports", row.id), ("networks", row.network_id))
+    ]
     for row in rows:
         if row in fresh or row.device_id != device_id:
             row.device_id, row.device_owner, row.host = device_id, device_owner, host
@@ -389,15 +467,21 @@ def bind_many(tx: Transaction, port_ids: Sequence[str], *, host: str, device_id:
 def _bound(tx: Transaction, rows: list[PortRow]) -> None:
     for host in {row.host for row in rows}:
         mine = [row for row in rows if row.host == host]
-        changes.of_bindings(tx, host, {row.network_id for row in mine}, {id for row in mine for id in row.security_groups})
+        changes.of_bindings(
+            tx, host, {row.network_id for row in mine}, {id for row in mine for id in row.security_groups}
+        )
 
 
 def unbind(tx: Transaction, port_ids: Iterable[str], *, keep_device: bool = False) -> None:
     """Ports lose their place (and their device, unless `keep_device`: a shelved server's). Their hosts clear up."""
     ids = list(port_ids)
     rows = list(tx.execute(select(PortRow).where(PortRow.id.in_(ids))).scalars()) if ids else []
-    notes = [(row.host, kind, id) for row in rows if row.host
-             for kind, id in (("ports", row.id), ("networks", row.network_id))]
+    notes = [
+        (row.host, kind, id)
+        for row in rows
+        if row.host
+        for kind, id in (("ports", row.id), ("networks", row.network_id))
+    ]
     groups = {group for row in rows if row.host for group in row.security_groups}
     for row in rows:
         row.host, row.status = "", "DOWN"
@@ -414,10 +498,20 @@ def plugged(tx: Transaction, port_ids: Iterable[str]) -> None:
     their networks."""
     ids = list(port_ids)
     if ids:
-        tx.execute(update_table(PortRow).where(PortRow.admin_state_up, PortRow.status != "ACTIVE", or_(
-            PortRow.id.in_(ids), (PortRow.device_owner == "network:dhcp") & PortRow.network_id.in_(
-                select(PortRow.network_id).where(PortRow.id.in_(ids)))))
-            .values(status="ACTIVE").execution_options(synchronize_session=False))
+        tx.execute(
+            update_table(PortRow)
+            .where(
+                PortRow.admin_state_up,
+                PortRow.status != "ACTIVE",
+                or_(
+                    PortRow.id.in_(ids),
+                    (PortRow.device_owner == "network:dhcp")
+                    & PortRow.network_id.in_(select(PortRow.network_id).where(PortRow.id.in_(ids))),
+                ),
+            )
+            .values(status="ACTIVE")
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _move(tx: Transaction, row: PortRow, host: str) -> None:
@@ -434,4 +528,6 @@ def _move(tx: Transaction, row: PortRow, host: str) -> None:
 
 def rename(tx: Transaction, device_id: str, dns_name: str) -> None:
     """The host name that DHCP tells a device's guests."""
-    tx.execute(update_table(PortRow).where(PortRow.device_id == device_id).values(dns_name=dns_name, updated_at=clock.now()))
+    tx.execute(
+        update_table(PortRow).where(PortRow.device_id == device_id).values(dns_name=dns_name, updated_at=clock.now())
+    )

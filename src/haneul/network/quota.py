@@ -7,12 +7,29 @@ from sqlalchemy import bindparam, func, select
 from haneul.kernel import quota
 from haneul.kernel.database import Transaction
 from haneul.network.errors import OverQuota
-from haneul.network.model import (FloatingIpRow, NetworkRow, PortRow, RbacRow, RouterRow, SecurityGroupRow, SecurityRuleRow,
-                                  SubnetPoolRow, SubnetRow)
+from haneul.network.model import (
+    FloatingIpRow,
+    NetworkRow,
+    PortRow,
+    RbacRow,
+    RouterRow,
+    SecurityGroupRow,
+    SecurityRuleRow,
+    SubnetPoolRow,
+    SubnetRow,
+)
 
-RESOURCES = {"network": NetworkRow, "subnet": SubnetRow, "port": PortRow, "router": RouterRow, "floatingip": FloatingIpRow,
-             "security_group": SecurityGroupRow, "security_group_rule": SecurityRuleRow, "subnetpool": SubnetPoolRow,
-             "rbac_policy": RbacRow}
+RESOURCES = {
+    "network": NetworkRow,
+    "subnet": SubnetRow,
+    "port": PortRow,
+    "router": RouterRow,
+    "floatingip": FloatingIpRow,
+    "security_group": SecurityGroupRow,
+    "security_group_rule": SecurityRuleRow,
+    "subnetpool": SubnetPoolRow,
+    "rbac_policy": RbacRow,
+}
 
 
 def _counter(model: type) -> quota.Count:

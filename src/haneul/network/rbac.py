@@ -9,13 +9,34 @@ from sqlalchemy import select
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.network import access, quota
-from haneul.network.errors import (BadAttribute, DuplicateRbacPolicy, InvalidInput, NetworkNotFound, PolicyNotAuthorized,
-                                   RbacPolicyInUse, RbacPolicyNotFound)
-from haneul.network.model import (AddressScopeRow, FloatingIpRow, MembershipRow, NetworkRow, PortRow, RbacRow, RouterRow,
-                                  SecurityGroupRow, SubnetPoolRow, SubnetRow)
+from haneul.network.errors import (
+    BadAttribute,
+    DuplicateRbacPolicy,
+    InvalidInput,
+    NetworkNotFound,
+    PolicyNotAuthorized,
+    RbacPolicyInUse,
+    RbacPolicyNotFound,
+)
+from haneul.network.model import (
+    AddressScopeRow,
+    FloatingIpRow,
+    MembershipRow,
+    NetworkRow,
+    PortRow,
+    RbacRow,
+    RouterRow,
+    SecurityGroupRow,
+    SubnetPoolRow,
+    SubnetRow,
+)
 
-KINDS: dict[str, Any] = {"network": NetworkRow, "security_group": SecurityGroupRow, "address_scope": AddressScopeRow,
-                         "subnetpool": SubnetPoolRow}
+KINDS: dict[str, Any] = {
+    "network": NetworkRow,
+    "security_group": SecurityGroupRow,
+    "address_scope": AddressScopeRow,
+    "subnetpool": SubnetPoolRow,
+}
 
 
 def visible(context: Context) -> Any:
@@ -31,21 +52,40 @@ def get(tx: Transaction, context: Context, id: str) -> RbacRow:
     return row
 
 
-def create(tx: Transaction, context: Context, *, project_id: str, object_type: str, object_id: str, action: str,
-           target_project: str) -> RbacRow:
+def create(
+    tx: Transaction,
+    context: Context,
+    *,
+    project_id: str,
+    object_type: str,
+    object_id: str,
+    action: str,
+    target_project: str,
+) -> RbacRow:
     if object_type not in KINDS:
         raise BadAttribute("object_type", f"'{object_type}' is not in {sorted(KINDS)}")
     actions = ("access_as_shared", "access_as_external") if object_type == "network" else ("access_as_shared",)
     if action not in actions:
-        raise InvalidInput(f"Invalid action '{action}' for object type '{object_type}'. Valid actions: {', '.join(actions)}")
+        raise InvalidInput(
+            f"Invalid action '{action}' for object type '{object_type}'. Valid actions: {', '.join(actions)}"
+        )
     quota.check(tx, project_id, rbac_policy=1)
     thing = _object(tx, context, object_type, object_id)
     if action == "access_as_external" and not context.is_admin:
         raise PolicyNotAuthorized("create_rbac_policy")
-    if tx.execute(select(RbacRow.id).where(RbacRow.object_id == object_id, RbacRow.action == action,
-                                           RbacRow.target_project == target_project)).first():
+    if tx.execute(
+        select(RbacRow.id).where(
+            RbacRow.object_id == object_id, RbacRow.action == action, RbacRow.target_project == target_project
+        )
+    ).first():
         raise DuplicateRbacPolicy()
-    row = RbacRow(project_id=project_id, object_type=object_type, object_id=object_id, action=action, target_project=target_project)
+    row = RbacRow(
+        project_id=project_id,
+        object_type=object_type,
+        object_id=object_id,
+        action=action,
+        target_project=target_project,
+    )
     tx.add(row)
     tx.flush()
     _settle(tx, thing, object_type, action)
@@ -91,24 +131,32 @@ def _settle(tx: Transaction, thing: Any, kind: str, action: str) -> None:
 
 def _check_unused(tx: Transaction, row: RbacRow) -> None:
     """What the target project has on the object would be cut off."""
+    users: Any
     if row.object_type == "security_group":
-        users = select(PortRow.project_id).join(MembershipRow, MembershipRow.port_id == PortRow.id).where(
-            MembershipRow.security_group_id == row.object_id)
+        users = (
+            select(PortRow.project_id)
+            .join(MembershipRow, MembershipRow.port_id == PortRow.id)
+            .where(MembershipRow.security_group_id == row.object_id)
+        )
     elif row.object_type == "subnetpool":
         users = select(SubnetRow.project_id).where(SubnetRow.subnetpool_id == row.object_id)
     elif row.object_type == "address_scope":
         users = select(SubnetPoolRow.project_id).where(SubnetPoolRow.address_scope_id == row.object_id)
     elif row.action == "access_as_external":
-        users = select(RouterRow.project_id).where(RouterRow.gateway_network_id == row.object_id).union(
-            select(FloatingIpRow.project_id).where(FloatingIpRow.floating_network_id == row.object_id))
+        users = (
+            select(RouterRow.project_id)
+            .where(RouterRow.gateway_network_id == row.object_id)
+            .union(select(FloatingIpRow.project_id).where(FloatingIpRow.floating_network_id == row.object_id))
+        )
     else:
         users = select(PortRow.project_id).where(PortRow.network_id == row.object_id)
-    owner = tx.execute(select(KINDS[row.object_type].project_id).where(KINDS[row.object_type].id == row.object_id)).scalar()
-    others = select(RbacRow.target_project).where(RbacRow.object_id == row.object_id, RbacRow.action == row.action,
-                                                  RbacRow.id != row.id)
+    owner = tx.execute(
+        select(KINDS[row.object_type].project_id).where(KINDS[row.object_type].id == row.object_id)
+    ).scalar()
+    others = select(RbacRow.target_project).where(
+        RbacRow.object_id == row.object_id, RbacRow.action == row.action, RbacRow.id != row.id
+    )
     covered = set(tx.execute(others).scalars()) | {owner, ""}
     using = {project for (project,) in tx.execute(users)} - covered
     if "*" not in covered and (using if row.target_project == "*" else row.target_project in using):
         raise RbacPolicyInUse(row.object_id, "other projects use it")
-
-

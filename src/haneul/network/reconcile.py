@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import structlog
 from sqlalchemy import delete, select
 
@@ -44,7 +47,7 @@ def _due(hosts: list[str]) -> list[str]:
     if len(hosts) <= PER_ROUND:
         return hosts
     first = int(clock.seconds() // EVERY) * PER_ROUND % len(hosts)
-    return (hosts + hosts)[first:first + PER_ROUND]
+    return (hosts + hosts)[first : first + PER_ROUND]
 
 
 def mend_host(cloud: Cloud, host: str) -> int:
@@ -54,8 +57,13 @@ def mend_host(cloud: Cloud, host: str) -> int:
         has = fabric.inventory()
         with cloud.database.read() as tx:
             wanted = wiring.wanted(tx, host)
-            overdue = tx.execute(select(ChangeRow.seq, ChangeRow.kind, ChangeRow.object_id).where(
-                ChangeRow.host == host)).all() if not _task_waits(tx, host) else []
+            overdue = (
+                tx.execute(
+                    select(ChangeRow.seq, ChangeRow.kind, ChangeRow.object_id).where(ChangeRow.host == host)
+                ).all()
+                if not _task_waits(tx, host)
+                else []
+            )
             lacking = _lacking(wanted, has, overdue)
             state = wiring.of(tx, host, lacking)[0]
         gone = _gone(wanted, has)
@@ -72,14 +80,27 @@ def mend_host(cloud: Cloud, host: str) -> int:
 def _task_waits(tx: Transaction, host: str) -> bool:
     from haneul.kernel.tasks import TaskRow
     from haneul.kernel.tasks.model import ACTIVE
-    return tx.execute(select(TaskRow.seq).where(TaskRow.resource == f"fabric:{host}",
-                                                TaskRow.state.in_(ACTIVE)).limit(1)).first() is not None
+
+    return (
+        tx.execute(
+            select(TaskRow.seq).where(TaskRow.resource == f"fabric:{host}", TaskRow.state.in_(ACTIVE)).limit(1)
+        ).first()
+        is not None
+    )
 
 
-def _lacking(wanted: FabricIds, has: FabricInventory, overdue: list) -> FabricIds:  # type: ignore[type-arg]
+def _lacking(wanted: FabricIds, has: FabricInventory, overdue: Sequence[Any]) -> FabricIds:
     changed = {(kind, id) for _, kind, id in overdue}
-    return FabricIds(**{kind: [id for id in getattr(wanted, kind)
-                               if id not in getattr(has, kind) or id in has.unhealthy or (kind, id) in changed] for kind in KINDS})
+    return FabricIds(
+        **{
+            kind: [
+                id
+                for id in getattr(wanted, kind)
+                if id not in getattr(has, kind) or id in has.unhealthy or (kind, id) in changed
+            ]
+            for kind in KINDS
+        }
+    )
 
 
 def _gone(wanted: FabricIds, has: FabricInventory) -> FabricIds:
@@ -91,8 +112,11 @@ def move_routers(cloud: Cloud) -> int:
     with cloud.database.read() as tx:
         up = set(tx.execute(select(HostRow.name).where(HostRow.state == "up", ~HostRow.forced_down)).scalars())
         serving = select(PortRow.device_id).where(PortRow.device_owner.startswith("network:router"))
-        lost = [id for id, host in tx.execute(select(RouterRow.id, RouterRow.host).where(RouterRow.id.in_(serving)))
-                if host not in up]
+        lost = [
+            id
+            for id, host in tx.execute(select(RouterRow.id, RouterRow.host).where(RouterRow.id.in_(serving)))
+            if host not in up
+        ]
     if not lost or not up:
         return 0
     with cloud.database.write() as tx:
@@ -102,5 +126,7 @@ def move_routers(cloud: Cloud) -> int:
             tx.flush()
             log.warning("router moved", router=row.id, before=before, now=row.host)
             changes.of_routers(tx, [row.id])
-            changes.of_networks(tx, tx.execute(select(PortRow.network_id).where(PortRow.device_id == row.id)).scalars().all())
+            changes.of_networks(
+                tx, tx.execute(select(PortRow.network_id).where(PortRow.device_id == row.id)).scalars().all()
+            )
     return len(lost)

@@ -16,9 +16,17 @@ from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest
 from haneul.network import access, changes, networks, ports, quota, subnets
 from haneul.network.addresses import Wish
-from haneul.network.errors import (InvalidRoutes, PortInUse, RouterExternalGatewayInUseByFloatingIp, RouterInterfaceInUseByFloatingIP,
-                                   RouterInterfaceInUseByRoute, RouterInterfaceNotFound, RouterInterfaceNotFoundForSubnet,
-                                   RouterInUse, RouterNotFound)
+from haneul.network.errors import (
+    InvalidRoutes,
+    PortInUse,
+    RouterExternalGatewayInUseByFloatingIp,
+    RouterInterfaceInUseByFloatingIP,
+    RouterInterfaceInUseByRoute,
+    RouterInterfaceNotFound,
+    RouterInterfaceNotFoundForSubnet,
+    RouterInUse,
+    RouterNotFound,
+)
 from haneul.network.model import AllocationRow, FloatingIpRow, PortRow, RouterRow, SubnetRow
 from haneul.network.subnets import check_routes
 
@@ -40,7 +48,9 @@ def get(tx: Transaction, context: Context, id: str) -> RouterRow:
     return row
 
 
-def create(tx: Transaction, context: Context, *, project_id: str, gateway: Gateway | None = None, **values: Any) -> RouterRow:
+def create(
+    tx: Transaction, context: Context, *, project_id: str, gateway: Gateway | None = None, **values: Any
+) -> RouterRow:
     quota.check(tx, project_id, router=1)
     row = RouterRow(project_id=project_id, **values)
     tx.add(row)
@@ -50,8 +60,13 @@ def create(tx: Transaction, context: Context, *, project_id: str, gateway: Gatew
     return row
 
 
-def update(tx: Transaction, context: Context, row: RouterRow, values: dict[str, Any],
-           gateway: Gateway | None | UnsetType = UNSET) -> RouterRow:
+def update(
+    tx: Transaction,
+    context: Context,
+    row: RouterRow,
+    values: dict[str, Any],
+    gateway: Gateway | None | UnsetType = UNSET,
+) -> RouterRow:
     if gateway is not UNSET:
         set_gateway(tx, context, row, gateway)
     if "routes" in values:
@@ -65,7 +80,9 @@ def update(tx: Transaction, context: Context, row: RouterRow, values: dict[str, 
 
 
 def delete(tx: Transaction, row: RouterRow) -> None:
-    if tx.execute(select(PortRow.id).where(PortRow.device_id == row.id, PortRow.device_owner == INTERFACE).limit(1)).first():
+    if tx.execute(
+        select(PortRow.id).where(PortRow.device_id == row.id, PortRow.device_owner == INTERFACE).limit(1)
+    ).first():
         raise RouterInUse(row.id, "still has ports")
     if tx.execute(select(FloatingIpRow.id).where(FloatingIpRow.router_id == row.id).limit(1)).first():
         raise RouterInUse(row.id, "still has floating IPs")
@@ -97,13 +114,27 @@ def set_gateway(tx: Transaction, context: Context, row: RouterRow, wanted: Gatew
     wishes = None if wanted.external_fixed_ips is UNSET else wanted.external_fixed_ips
     if row.gateway_port_id is None:
         _check_overlap(tx, row, network.id)
-        port = ports.create_many(tx, contexts.system(), [ports.NewPort(
-            network_id=network.id, project_id="", device_owner=GATEWAY, device_id=row.id, security_groups=[],
-            fixed_ips=UNSET if wishes is None else wishes)])[0]
+        port = ports.create_many(
+            tx,
+            contexts.system(),
+            [
+                ports.NewPort(
+                    network_id=network.id,
+                    project_id="",
+                    device_owner=GATEWAY,
+                    device_id=row.id,
+                    security_groups=[],
+                    fixed_ips=UNSET if wishes is None else wishes,
+                )
+            ],
+        )[0]
         if not port.allocations:
             tx.delete(port)
-            raise BadRequest(f"Bad router request: No IPs assigned to the gateway port for router {row.id} for external network "
-                             f"{network.id}.", type="BadRequest")
+            raise BadRequest(
+                f"Bad router request: No IPs assigned to the gateway port for router {row.id} for external network "
+                f"{network.id}.",
+                type="BadRequest",
+            )
         row.gateway_port_id, row.gateway_network_id = port.id, network.id
     elif wishes is not None:
         ports.change_addresses(tx, tx.get_one(PortRow, row.gateway_port_id), wishes)
@@ -140,15 +171,22 @@ def _check_overlap(tx: Transaction, row: RouterRow, network_id: str) -> None:
     for id, cidr in _connected(tx, row):
         for other in new:
             if _overlap(cidr, other):
-                raise BadRequest(f"Bad router request: Cidr {other} of subnet {id} overlaps with cidr {cidr} of subnet {id}.",
-                                 type="BadRequest")
+                raise BadRequest(
+                    f"Bad router request: Cidr {other} of subnet {id} overlaps with cidr {cidr} of subnet {id}.",
+                    type="BadRequest",
+                )
 
 
 def _connected(tx: Transaction, row: RouterRow) -> list[tuple[str, str]]:
-    return [(id, cidr) for id, cidr in tx.execute(
-        select(SubnetRow.id, SubnetRow.cidr).join(AllocationRow, AllocationRow.subnet_id == SubnetRow.id)
-        .join(PortRow, PortRow.id == AllocationRow.port_id)
-        .where(PortRow.device_id == row.id, PortRow.device_owner.startswith("network:router")))]
+    return [
+        (id, cidr)
+        for id, cidr in tx.execute(
+            select(SubnetRow.id, SubnetRow.cidr)
+            .join(AllocationRow, AllocationRow.subnet_id == SubnetRow.id)
+            .join(PortRow, PortRow.id == AllocationRow.port_id)
+            .where(PortRow.device_id == row.id, PortRow.device_owner.startswith("network:router"))
+        )
+    ]
 
 
 def _overlap(first: str, second: str) -> bool:
@@ -159,12 +197,20 @@ def _overlap(first: str, second: str) -> bool:
 # ---------------------------------------------------------------- interfaces
 
 
-def add_interface(tx: Transaction, context: Context, row: RouterRow, *, subnet_id: str | None = None,
-                  port_id: str | None = None) -> tuple[PortRow, list[str]]:
+def add_interface(
+    tx: Transaction, context: Context, row: RouterRow, *, subnet_id: str | None = None, port_id: str | None = None
+) -> tuple[PortRow, list[str]]:
     """By subnet (the router takes its gateway address) or by port. Answers the port and its subnets."""
     if (subnet_id is None) == (port_id is None):
-        raise BadRequest("Bad router request: " + ("Cannot specify both subnet-id and port-id." if subnet_id else
-                                                   "Either subnet_id or port_id must be specified."), type="BadRequest")
+        raise BadRequest(
+            "Bad router request: "
+            + (
+                "Cannot specify both subnet-id and port-id."
+                if subnet_id
+                else "Either subnet_id or port_id must be specified."
+            ),
+            type="BadRequest",
+        )
     if port_id is not None:
         port = _take_port(tx, context, row, port_id)
     else:
@@ -183,8 +229,11 @@ def _take_subnet(tx: Transaction, context: Context, row: RouterRow, subnet_id: s
     if subnet.gateway_ip is None:
         raise BadRequest("Bad router request: Subnet for router interface must have a gateway IP.", type="BadRequest")
     if subnet.ip_version == 6 and subnet.ipv6_ra_mode is None and subnet.ipv6_address_mode is not None:
-        raise BadRequest(f"Bad router request: IPv6 subnet {subnet.id} configured to receive RAs from an external router cannot "
-                         "be added to OpenStack router.", type="BadRequest")
+        raise BadRequest(
+            f"Bad router request: IPv6 subnet {subnet.id} configured to receive RAs from an external router cannot "
+            "be added to OpenStack router.",
+            type="BadRequest",
+        )
     _check_new(tx, row, [subnet])
     if subnet.ip_version == 6:  # one interface carries all IPv6 subnets of a network
         port = _interface_on(tx, row, subnet.network_id)
@@ -192,14 +241,28 @@ def _take_subnet(tx: Transaction, context: Context, row: RouterRow, subnet_id: s
             wishes = [Wish(entry.subnet_id, entry.ip_address) for entry in port.allocations]
             ports.change_addresses(tx, port, [*wishes, Wish(subnet.id, subnet.gateway_ip)])
             return port
-    return ports.create_many(tx, contexts.system(), [ports.NewPort(
-        network_id=subnet.network_id, project_id=row.project_id, device_owner=INTERFACE, device_id=row.id,
-        fixed_ips=[Wish(subnet.id, subnet.gateway_ip)], security_groups=[])])[0]
+    return ports.create_many(
+        tx,
+        contexts.system(),
+        [
+            ports.NewPort(
+                network_id=subnet.network_id,
+                project_id=row.project_id,
+                device_owner=INTERFACE,
+                device_id=row.id,
+                fixed_ips=[Wish(subnet.id, subnet.gateway_ip)],
+                security_groups=[],
+            )
+        ],
+    )[0]
 
 
 def _interface_on(tx: Transaction, row: RouterRow, network_id: str) -> PortRow | None:
-    for port in tx.execute(select(PortRow).where(PortRow.device_id == row.id, PortRow.device_owner == INTERFACE,
-                                                 PortRow.network_id == network_id)).scalars():
+    for port in tx.execute(
+        select(PortRow).where(
+            PortRow.device_id == row.id, PortRow.device_owner == INTERFACE, PortRow.network_id == network_id
+        )
+    ).scalars():
         if port.allocations and all(":" in entry.ip_address for entry in port.allocations):
             return port
     return None
@@ -227,19 +290,28 @@ def _check_new(tx: Transaction, row: RouterRow, new: list[SubnetRow]) -> None:
     for subnet in new:
         for id, cidr in connected:
             if id == subnet.id:
-                raise BadRequest(f"Bad router request: Router already has a port on subnet {subnet.id}.", type="BadRequest")
+                raise BadRequest(
+                    f"Bad router request: Router already has a port on subnet {subnet.id}.", type="BadRequest"
+                )
             if _overlap(cidr, subnet.cidr):
-                raise BadRequest(f"Bad router request: Cidr {subnet.cidr} of subnet {subnet.id} overlaps with cidr {cidr} of "
-                                 f"subnet {id}.", type="BadRequest")
+                raise BadRequest(
+                    f"Bad router request: Cidr {subnet.cidr} of subnet {subnet.id} overlaps with cidr {cidr} of "
+                    f"subnet {id}.",
+                    type="BadRequest",
+                )
 
 
-def remove_interface(tx: Transaction, context: Context, row: RouterRow, *, subnet_id: str | None = None,
-                     port_id: str | None = None) -> tuple[PortRow, list[str]]:
+def remove_interface(
+    tx: Transaction, context: Context, row: RouterRow, *, subnet_id: str | None = None, port_id: str | None = None
+) -> tuple[PortRow, list[str]]:
     if subnet_id is None and port_id is None:
         raise BadRequest("Either subnet_id or port_id must be specified", type="BadRequest")
     port = _interface(tx, row, subnet_id, port_id)
-    leaving = [entry.subnet_id for entry in port.allocations if subnet_id is None or port_id is not None
-               or entry.subnet_id == subnet_id]
+    leaving = [
+        entry.subnet_id
+        for entry in port.allocations
+        if subnet_id is None or port_id is not None or entry.subnet_id == subnet_id
+    ]
     for id in leaving:
         _check_leaving(tx, row, id)
     rest = [entry for entry in port.allocations if entry.subnet_id not in leaving]
@@ -265,8 +337,9 @@ def _interface(tx: Transaction, row: RouterRow, subnet_id: str | None, port_id: 
             raise BadRequest(f"Subnet {subnet_id} of port {port_id} does not match", type="SubnetMismatchForPort")
         return port
     assert subnet_id is not None
-    port = tx.execute(query.join(AllocationRow, AllocationRow.port_id == PortRow.id)
-                      .where(AllocationRow.subnet_id == subnet_id)).scalar()
+    port = tx.execute(
+        query.join(AllocationRow, AllocationRow.port_id == PortRow.id).where(AllocationRow.subnet_id == subnet_id)
+    ).scalar()
     if port is None:
         raise RouterInterfaceNotFoundForSubnet(row.id, subnet_id)
     return port
@@ -274,8 +347,15 @@ def _interface(tx: Transaction, row: RouterRow, subnet_id: str | None, port_id: 
 
 def _check_leaving(tx: Transaction, row: RouterRow, subnet_id: str) -> None:
     fixed = select(AllocationRow.port_id).where(AllocationRow.subnet_id == subnet_id)
-    floating = tx.execute(select(FloatingIpRow.fixed_ip_address).where(
-        FloatingIpRow.router_id == row.id, FloatingIpRow.port_id.in_(fixed))).scalars().all()
+    floating = (
+        tx.execute(
+            select(FloatingIpRow.fixed_ip_address).where(
+                FloatingIpRow.router_id == row.id, FloatingIpRow.port_id.in_(fixed)
+            )
+        )
+        .scalars()
+        .all()
+    )
     cidr: Any = ipaddress.ip_network(tx.get_one(SubnetRow, subnet_id).cidr)
     if any(ip and ipaddress.ip_address(ip) in cidr for ip in floating):
         raise RouterInterfaceInUseByFloatingIP(row.id, subnet_id)
@@ -293,8 +373,13 @@ def _checked_routes(tx: Transaction, row: RouterRow, routes: list[dict[str, str]
         raise BadRequest(f"The number of routes exceeds the maximum 30 for router {row.id}.", type="RoutesExhausted")
     if checked:
         cidrs = [ipaddress.ip_network(cidr) for _, cidr in _connected(tx, row)]
-        own = set(tx.execute(select(AllocationRow.ip_address).join(PortRow, PortRow.id == AllocationRow.port_id).where(
-            PortRow.device_id == row.id, PortRow.device_owner.startswith("network:router"))).scalars())
+        own = set(
+            tx.execute(
+                select(AllocationRow.ip_address)
+                .join(PortRow, PortRow.id == AllocationRow.port_id)
+                .where(PortRow.device_id == row.id, PortRow.device_owner.startswith("network:router"))
+            ).scalars()
+        )
         for route in checked:
             hop = ipaddress.ip_address(route["nexthop"])
             if not any(hop in cidr for cidr in cidrs):
@@ -326,10 +411,16 @@ def place(tx: Transaction, row: RouterRow) -> None:
 
 
 def choose(tx: Transaction) -> str | None:
-    up = tx.execute(select(HostRow.name).where(HostRow.state == "up", ~HostRow.forced_down).order_by(HostRow.number)).scalars().all()
+    up = (
+        tx.execute(select(HostRow.name).where(HostRow.state == "up", ~HostRow.forced_down).order_by(HostRow.number))
+        .scalars()
+        .all()
+    )
     if not up:
         return None
     load: Counter[str] = Counter({name: 0 for name in up})
-    for name, count in tx.execute(select(RouterRow.host, func.count()).where(RouterRow.host.in_(up)).group_by(RouterRow.host)):
+    for name, count in tx.execute(
+        select(RouterRow.host, func.count()).where(RouterRow.host.in_(up)).group_by(RouterRow.host)
+    ):
         load[name or ""] = count
     return min(up, key=lambda name: load[name])

@@ -12,22 +12,58 @@ from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import Conflict
 from haneul.network import access, changes, quota
-from haneul.network.errors import (SecurityGroupCannotRemoveDefault, SecurityGroupCannotUpdateDefault,
-                                   SecurityGroupDefaultAlreadyExists, SecurityGroupEthertypeConflictWithProtocol,
-                                   SecurityGroupInUse, SecurityGroupInvalidIcmpValue, SecurityGroupInvalidPortRange,
-                                   SecurityGroupInvalidPortValue, SecurityGroupMissingIcmpType, SecurityGroupNotFound,
-                                   SecurityGroupRemoteGroupAndRemoteIpPrefix, SecurityGroupRuleExists,
-                                   SecurityGroupRuleInvalidProtocol, SecurityGroupRuleParameterConflict)
+from haneul.network.errors import (
+    SecurityGroupCannotRemoveDefault,
+    SecurityGroupCannotUpdateDefault,
+    SecurityGroupDefaultAlreadyExists,
+    SecurityGroupEthertypeConflictWithProtocol,
+    SecurityGroupInUse,
+    SecurityGroupInvalidIcmpValue,
+    SecurityGroupInvalidPortRange,
+    SecurityGroupInvalidPortValue,
+    SecurityGroupMissingIcmpType,
+    SecurityGroupNotFound,
+    SecurityGroupRemoteGroupAndRemoteIpPrefix,
+    SecurityGroupRuleExists,
+    SecurityGroupRuleInvalidProtocol,
+    SecurityGroupRuleParameterConflict,
+)
 from haneul.network.model import DefaultRuleRow, MembershipRow, PortRow, SecurityGroupRow, SecurityRuleRow
 
-NUMBERS = {"ah": 51, "dccp": 33, "egp": 8, "esp": 50, "gre": 47, "hopopt": 0, "icmp": 1, "igmp": 2, "ip": 0, "ipip": 4,
-           "ipv6-encap": 41, "ipv6-frag": 44, "ipv6-icmp": 58, "icmpv6": 58, "ipv6-nonxt": 59, "ipv6-opts": 60,
-           "ipv6-route": 43, "ospf": 89, "pgm": 113, "rsvp": 46, "sctp": 132, "tcp": 6, "udp": 17, "udplite": 136, "vrrp": 112}
+NUMBERS = {
+    "ah": 51,
+    "dccp": 33,
+    "egp": 8,
+    "esp": 50,
+    "gre": 47,
+    "hopopt": 0,
+    "icmp": 1,
+    "igmp": 2,
+    "ip": 0,
+    "ipip": 4,
+    "ipv6-encap": 41,
+    "ipv6-frag": 44,
+    "ipv6-icmp": 58,
+    "icmpv6": 58,
+    "ipv6-nonxt": 59,
+    "ipv6-opts": 60,
+    "ipv6-route": 43,
+    "ospf": 89,
+    "pgm": 113,
+    "rsvp": 46,
+    "sctp": 132,
+    "tcp": 6,
+    "udp": 17,
+    "udplite": 136,
+    "vrrp": 112,
+}
 _ICMP = ("icmp", "1", "icmpv6", "ipv6-icmp", "58")
 _PORTS = ("tcp", "6", "udp", "17", "sctp", "132", "dccp", "33", "udplite", "136")
 _ONLY_V6 = ("icmpv6", "ipv6-encap", "ipv6-frag", "ipv6-icmp", "ipv6-nonxt", "ipv6-opts", "ipv6-route")
 PARENT = "PARENT"
-_DEFAULT = select(SecurityGroupRow.id).where(SecurityGroupRow.project_id == bindparam("project"), SecurityGroupRow.is_default)
+_DEFAULT = select(SecurityGroupRow.id).where(
+    SecurityGroupRow.project_id == bindparam("project"), SecurityGroupRow.is_default
+)
 
 
 class MultipleGroups(Conflict):
@@ -35,8 +71,9 @@ class MultipleGroups(Conflict):
 
 
 def get(tx: Transaction, context: Context, id: str) -> SecurityGroupRow:
-    row = tx.execute(select(SecurityGroupRow).where(
-        SecurityGroupRow.id == id, access.shareable(SecurityGroupRow, context))).scalar()
+    row = tx.execute(
+        select(SecurityGroupRow).where(SecurityGroupRow.id == id, access.shareable(SecurityGroupRow, context))
+    ).scalar()
     if row is None:
         raise SecurityGroupNotFound(id)
     return row
@@ -52,10 +89,15 @@ def named(tx: Transaction, context: Context, names_or_ids: Iterable[str], projec
     if not wanted:
         return []
     made = default(tx, project) if "default" in wanted else None
-    rows = tx.execute(select(SecurityGroupRow.id, SecurityGroupRow.name).where(
-        or_(SecurityGroupRow.project_id == project, access.shareable(SecurityGroupRow, context)),
-        or_(SecurityGroupRow.id.in_(wanted),
-            (SecurityGroupRow.name.in_(wanted)) & (SecurityGroupRow.project_id == project)))).all()
+    rows = tx.execute(
+        select(SecurityGroupRow.id, SecurityGroupRow.name).where(
+            or_(SecurityGroupRow.project_id == project, access.shareable(SecurityGroupRow, context)),
+            or_(
+                SecurityGroupRow.id.in_(wanted),
+                (SecurityGroupRow.name.in_(wanted)) & (SecurityGroupRow.project_id == project),
+            ),
+        )
+    ).all()
     known = {id for id, _ in rows}
     found: list[str] = []
     for word in wanted:
@@ -75,10 +117,13 @@ def names_of_devices(tx: Transaction, device_ids: Iterable[str]) -> dict[str, li
     found: dict[str, list[str]] = {id: [] for id in device_ids}
     if found:
         for device, name in tx.execute(
-                select(PortRow.device_id, SecurityGroupRow.name).distinct().join(
-                    MembershipRow, MembershipRow.port_id == PortRow.id).join(
-                    SecurityGroupRow, SecurityGroupRow.id == MembershipRow.security_group_id).where(
-                    PortRow.device_id.in_(found)).order_by(SecurityGroupRow.name)):
+            select(PortRow.device_id, SecurityGroupRow.name)
+            .distinct()
+            .join(MembershipRow, MembershipRow.port_id == PortRow.id)
+            .join(SecurityGroupRow, SecurityGroupRow.id == MembershipRow.security_group_id)
+            .where(PortRow.device_id.in_(found))
+            .order_by(SecurityGroupRow.name)
+        ):
             found[device].append(name)
     return found
 
@@ -88,9 +133,15 @@ def default(tx: Transaction, project_id: str) -> str:
     found = tx.execute(_DEFAULT, {"project": project_id}).scalar()
     if found is None:
         tx.lock("default-security-group", project_id)
-        found = tx.execute(_DEFAULT, {"project": project_id}).scalar() or _make(
-            tx, SecurityGroupRow(project_id=project_id, name="default", description="Default security group",
-                                 is_default=True)).id
+        found = (
+            tx.execute(_DEFAULT, {"project": project_id}).scalar()
+            or _make(
+                tx,
+                SecurityGroupRow(
+                    project_id=project_id, name="default", description="Default security group", is_default=True
+                ),
+            ).id
+        )
     return found
 
 
@@ -100,16 +151,26 @@ def _make(tx: Transaction, row: SecurityGroupRow) -> SecurityGroupRow:
     used = DefaultRuleRow.used_in_default_sg if row.is_default else DefaultRuleRow.used_in_non_default_sg
     for template in tx.execute(select(DefaultRuleRow).where(used)).scalars():
         remote = row.id if template.remote_group_id == PARENT else template.remote_group_id
-        tx.add(SecurityRuleRow(
-            project_id=row.project_id, security_group_id=row.id, direction=template.direction, ethertype=template.ethertype,
-            protocol=template.protocol, port_range_min=template.port_range_min, port_range_max=template.port_range_max,
-            remote_ip_prefix=template.remote_ip_prefix, remote_group_id=remote))
+        tx.add(
+            SecurityRuleRow(
+                project_id=row.project_id,
+                security_group_id=row.id,
+                direction=template.direction,
+                ethertype=template.ethertype,
+                protocol=template.protocol,
+                port_range_min=template.port_range_min,
+                port_range_max=template.port_range_max,
+                remote_ip_prefix=template.remote_ip_prefix,
+                remote_group_id=remote,
+            )
+        )
     tx.flush()
     return row
 
 
-def create(tx: Transaction, context: Context, *, project_id: str, name: str, description: str = "",
-           stateful: bool = True) -> SecurityGroupRow:
+def create(
+    tx: Transaction, context: Context, *, project_id: str, name: str, description: str = "", stateful: bool = True
+) -> SecurityGroupRow:
     default(tx, project_id)
     if name.lower() == "default":
         raise SecurityGroupDefaultAlreadyExists()
@@ -136,8 +197,9 @@ def delete(tx: Transaction, context: Context, row: SecurityGroupRow) -> None:
     used = tx.execute(select(MembershipRow.port_id).where(MembershipRow.security_group_id == row.id).limit(1)).first()
     if used:
         raise SecurityGroupInUse(row.id)
-    referring = set(tx.execute(select(SecurityRuleRow.security_group_id).where(
-        SecurityRuleRow.remote_group_id == row.id)).scalars()) - {row.id}
+    referring = set(
+        tx.execute(select(SecurityRuleRow.security_group_id).where(SecurityRuleRow.remote_group_id == row.id)).scalars()
+    ) - {row.id}
     changes.of_groups(tx, referring)
     tx.delete(row)
     tx.flush()
@@ -148,8 +210,11 @@ def delete(tx: Transaction, context: Context, row: SecurityGroupRow) -> None:
 
 def rules_of(tx: Transaction, group_ids: Sequence[str]) -> dict[str, list[SecurityRuleRow]]:
     found: dict[str, list[SecurityRuleRow]] = {id: [] for id in group_ids}
-    for row in tx.execute(select(SecurityRuleRow).where(SecurityRuleRow.security_group_id.in_(group_ids))
-                          .order_by(SecurityRuleRow.created_at, SecurityRuleRow.id)).scalars():
+    for row in tx.execute(
+        select(SecurityRuleRow)
+        .where(SecurityRuleRow.security_group_id.in_(group_ids))
+        .order_by(SecurityRuleRow.created_at, SecurityRuleRow.id)
+    ).scalars():
         found[row.security_group_id].append(row)
     return found
 
@@ -193,8 +258,16 @@ def _touch(tx: Transaction, groups: set[str]) -> None:
 def _same(row: SecurityRuleRow) -> tuple[Any, ...]:
     """What makes two rules the same: a protocol's name and number are, "any" prefixes and none are not."""
     protocol = None if row.protocol is None else str(NUMBERS.get(row.protocol, row.protocol))
-    return (row.security_group_id, row.direction, row.ethertype, protocol, row.port_range_min, row.port_range_max,
-            row.remote_ip_prefix, row.remote_group_id)
+    return (
+        row.security_group_id,
+        row.direction,
+        row.ethertype,
+        protocol,
+        row.port_range_min,
+        row.port_range_max,
+        row.remote_ip_prefix,
+        row.remote_group_id,
+    )
 
 
 def check(values: dict[str, Any]) -> None:
@@ -222,6 +295,7 @@ def check(values: dict[str, Any]) -> None:
 
 def _check_ports(protocol: str | None, low: int | None, high: int | None) -> None:
     from haneul.network.errors import InvalidInput
+
     if protocol is None:
         raise InvalidInput("Must also specify protocol if port range is given")
     if protocol not in _PORTS:

@@ -29,7 +29,7 @@ class Segment(Struct):
     segmentation_id: int | None = None
 
 
-def allocate(tx: Transaction, wanted: Wanted, *, external: bool = False) -> Segment:
+def allocate(tx: Transaction, wanted: Wanted) -> Segment:
     """Projects' networks are VXLAN with a number of its own."""
     kind = wanted.type
     if kind is None:
@@ -62,9 +62,16 @@ def mtu(tx: Transaction, kind: str, wanted: int | None) -> int:
 
 
 def _taken(tx: Transaction, kind: str, physical: str | None, number: int) -> bool:
-    return tx.execute(select(NetworkRow.id).where(
-        NetworkRow.type == kind, NetworkRow.segmentation_id == number,
-        NetworkRow.physical_network.is_(None) if physical is None else NetworkRow.physical_network == physical)).first() is not None
+    return (
+        tx.execute(
+            select(NetworkRow.id).where(
+                NetworkRow.type == kind,
+                NetworkRow.segmentation_id == number,
+                NetworkRow.physical_network.is_(None) if physical is None else NetworkRow.physical_network == physical,
+            )
+        ).first()
+        is not None
+    )
 
 
 def _vni(tx: Transaction, wanted: Wanted) -> int:
@@ -78,8 +85,11 @@ def _vni(tx: Transaction, wanted: Wanted) -> int:
             raise TunnelIdInUse(wanted.segmentation_id)
         return wanted.segmentation_id
     tries = {random.randint(settings.vni_min, settings.vni_max) for _ in range(8)}
-    used = set(tx.execute(select(NetworkRow.segmentation_id).where(
-        NetworkRow.type == "vxlan", NetworkRow.segmentation_id.in_(tries))).scalars())
+    used = set(
+        tx.execute(
+            select(NetworkRow.segmentation_id).where(NetworkRow.type == "vxlan", NetworkRow.segmentation_id.in_(tries))
+        ).scalars()
+    )
     if tries - used:
         return min(tries - used)
     used = set(tx.execute(select(NetworkRow.segmentation_id).where(NetworkRow.type == "vxlan")).scalars())
@@ -93,8 +103,11 @@ def _vlan(tx: Transaction, wanted: Wanted) -> Segment:
     ranges = tx.cloud.config.network.vlan_ranges
     physical = wanted.physical_network
     if physical is None:
-        raise InvalidInput("physical_network required for vlan provider network" if wanted.segmentation_id is not None or not ranges
-                           else "physical_network required for VLAN provider network")
+        raise InvalidInput(
+            "physical_network required for vlan provider network"
+            if wanted.segmentation_id is not None or not ranges
+            else "physical_network required for VLAN provider network"
+        )
     if physical not in ranges:
         raise InvalidInput(f"physical_network '{physical}' unknown for VLAN provider network")
     if wanted.segmentation_id is not None:
@@ -103,8 +116,11 @@ def _vlan(tx: Transaction, wanted: Wanted) -> Segment:
         if _taken(tx, "vlan", physical, wanted.segmentation_id):
             raise VlanIdInUse(wanted.segmentation_id, physical)
         return Segment("vlan", physical, wanted.segmentation_id)
-    used = set(tx.execute(select(NetworkRow.segmentation_id).where(
-        NetworkRow.type == "vlan", NetworkRow.physical_network == physical)).scalars())
+    used = set(
+        tx.execute(
+            select(NetworkRow.segmentation_id).where(NetworkRow.type == "vlan", NetworkRow.physical_network == physical)
+        ).scalars()
+    )
     first, last = ranges[physical]
     for number in range(first, last + 1):
         if number not in used:
@@ -118,6 +134,8 @@ def _flat(tx: Transaction, wanted: Wanted) -> Segment:
         raise InvalidInput("physical_network required for flat provider network")
     if physical not in tx.cloud.config.network.flat_networks:
         raise InvalidInput(f"physical_network '{physical}' unknown for flat provider network")
-    if tx.execute(select(NetworkRow.id).where(NetworkRow.type == "flat", NetworkRow.physical_network == physical)).first():
+    if tx.execute(
+        select(NetworkRow.id).where(NetworkRow.type == "flat", NetworkRow.physical_network == physical)
+    ).first():
         raise FlatNetworkInUse(physical)
     return Segment("flat", physical)

@@ -22,8 +22,10 @@ class SubnetAllocationError(Conflict):
 
 class SubnetPoolInUse(Conflict):
     def __init__(self, id: str) -> None:
-        super().__init__(f"Unable to complete operation on subnet pool {id}. Subnet pool has existing allocations.",
-                         type="SubnetPoolDeleteError")
+        super().__init__(
+            f"Unable to complete operation on subnet pool {id}. Subnet pool has existing allocations.",
+            type="SubnetPoolDeleteError",
+        )
 
 
 class IllegalSubnetPoolPrefixUpdate(BadRequest):
@@ -36,8 +38,10 @@ class IllegalSubnetPoolPrefixBounds(BadRequest):
 
 class AddressScopeInUse(Conflict):
     def __init__(self, id: str) -> None:
-        super().__init__(f"Unable to complete operation on address scope {id}. There are one or more subnet pools in use on the "
-                         "address scope")
+        super().__init__(
+            f"Unable to complete operation on address scope {id}. There are one or more subnet pools in use on the "
+            "address scope"
+        )
 
 
 class SubnetPoolQuotaExceeded(Conflict):
@@ -46,20 +50,26 @@ class SubnetPoolQuotaExceeded(Conflict):
 
 
 def get(tx: Transaction, context: Context, id: str) -> SubnetPoolRow:
-    row = tx.execute(select(SubnetPoolRow).where(SubnetPoolRow.id == id, access.shareable(SubnetPoolRow, context))).scalar()
+    row = tx.execute(
+        select(SubnetPoolRow).where(SubnetPoolRow.id == id, access.shareable(SubnetPoolRow, context))
+    ).scalar()
     if row is None:
         raise SubnetPoolNotFound(id)
     return row
 
 
 def default(tx: Transaction, version: int) -> SubnetPoolRow:
-    row = tx.execute(select(SubnetPoolRow).where(SubnetPoolRow.is_default, SubnetPoolRow.ip_version == version)).scalar()
+    row = tx.execute(
+        select(SubnetPoolRow).where(SubnetPoolRow.is_default, SubnetPoolRow.ip_version == version)
+    ).scalar()
     if row is None:
         raise BadAttribute("use_default_subnetpool", f"No default subnetpool found for IPv{version}")
     return row
 
 
-def create(tx: Transaction, context: Context, *, project_id: str, prefixes: list[str], values: dict[str, Any]) -> SubnetPoolRow:
+def create(
+    tx: Transaction, context: Context, *, project_id: str, prefixes: list[str], values: dict[str, Any]
+) -> SubnetPoolRow:
     quota.check(tx, project_id, subnetpool=1)
     found = compact(prefixes)
     version = ipaddress.ip_network(found[0]).version
@@ -68,8 +78,15 @@ def create(tx: Transaction, context: Context, *, project_id: str, prefixes: list
     longest = values.pop("max_prefixlen", None) or most
     usual = values.pop("default_prefixlen", None) or least
     check_bounds(least, usual, longest, most)
-    row = SubnetPoolRow(project_id=project_id, ip_version=version, prefixes=found, min_prefixlen=least, max_prefixlen=longest,
-                        default_prefixlen=usual, **values)
+    row = SubnetPoolRow(
+        project_id=project_id,
+        ip_version=version,
+        prefixes=found,
+        min_prefixlen=least,
+        max_prefixlen=longest,
+        default_prefixlen=usual,
+        **values,
+    )
     _check_scope(tx, context, row)
     _check_default(tx, row)
     tx.add(row)
@@ -79,8 +96,11 @@ def create(tx: Transaction, context: Context, *, project_id: str, prefixes: list
 
 def update(tx: Transaction, context: Context, row: SubnetPoolRow, values: dict[str, Any]) -> SubnetPoolRow:
     if "prefixes" in values:
-        values["prefixes"] = compact([*values["prefixes"], *row.prefixes]) if not _covers(values["prefixes"], row.prefixes) \
+        values["prefixes"] = (
+            compact([*values["prefixes"], *row.prefixes])
+            if not _covers(values["prefixes"], row.prefixes)
             else compact(values["prefixes"])
+        )
     for key, value in values.items():
         setattr(row, key, value)
     check_bounds(row.min_prefixlen, row.default_prefixlen, row.max_prefixlen, 32 if row.ip_version == 4 else 128)
@@ -92,10 +112,18 @@ def update(tx: Transaction, context: Context, row: SubnetPoolRow, values: dict[s
 
 
 def _covers(wanted: list[str], present: list[str]) -> bool:
-    nets = [ipaddress.ip_network(text, strict=False) for text in wanted]
-    if not all(any(ipaddress.ip_network(old).subnet_of(net) for net in nets  # type: ignore[arg-type]
-                   if net.version == ipaddress.ip_network(old).version) for old in present):
-        raise IllegalSubnetPoolPrefixUpdate("Illegal update to prefixes: existing prefixes must be a subset of the new ones.")
+    nets: list[Any] = [ipaddress.ip_network(text, strict=False) for text in wanted]
+    if not all(
+        any(
+            ipaddress.ip_network(old).subnet_of(net)
+            for net in nets
+            if net.version == ipaddress.ip_network(old).version
+        )
+        for old in present
+    ):
+        raise IllegalSubnetPoolPrefixUpdate(
+            "Illegal update to prefixes: existing prefixes must be a subset of the new ones."
+        )
     return True
 
 
@@ -147,11 +175,17 @@ def compact(prefixes: list[str]) -> list[str]:
 
 
 def check_bounds(least: int, usual: int, longest: int, most: int) -> None:
-    for first, second, words in ((least, longest, "min_prefixlen"), (least, usual, "default_prefixlen"), (usual, longest, "default_prefixlen")):
+    for first, second, words in (
+        (least, longest, "min_prefixlen"),
+        (least, usual, "default_prefixlen"),
+        (usual, longest, "default_prefixlen"),
+    ):
         if first > second:
             raise IllegalSubnetPoolPrefixBounds(f"Illegal prefix bounds: {words}={first}, {second}.")
     if longest > most:
-        raise IllegalSubnetPoolPrefixBounds(f"Illegal prefix bounds: max_prefixlen={longest}, ip_version maximum={most}.")
+        raise IllegalSubnetPoolPrefixBounds(
+            f"Illegal prefix bounds: max_prefixlen={longest}, ip_version maximum={most}."
+        )
 
 
 def _check_scope(tx: Transaction, context: Context, row: SubnetPoolRow) -> None:
@@ -159,43 +193,73 @@ def _check_scope(tx: Transaction, context: Context, row: SubnetPoolRow) -> None:
         return
     scope = get_scope(tx, context, row.address_scope_id)
     if scope.ip_version != row.ip_version:
-        raise BadRequest(f"Illegal subnetpool association: subnetpool {row.id} cannot associate with address scope {scope.id} "
-                         f"because subnetpool ip_version is not {scope.ip_version}.", type="IllegalSubnetPoolIpVersionAssociationToAddressScope")
-    others = tx.execute(select(SubnetPoolRow).where(SubnetPoolRow.address_scope_id == scope.id, SubnetPoolRow.id != row.id)).scalars()
+        raise BadRequest(
+            f"Illegal subnetpool association: subnetpool {row.id} cannot associate with address scope {scope.id} "
+            f"because subnetpool ip_version is not {scope.ip_version}.",
+            type="IllegalSubnetPoolIpVersionAssociationToAddressScope",
+        )
+    others = tx.execute(
+        select(SubnetPoolRow).where(SubnetPoolRow.address_scope_id == scope.id, SubnetPoolRow.id != row.id)
+    ).scalars()
     for other in others:
-        if any(ipaddress.ip_network(one).overlaps(ipaddress.ip_network(two)) for one in row.prefixes for two in other.prefixes):
-            raise Conflict(f"Address scope {scope.id} already has prefixes that overlap.", type="AddressScopePrefixConflict")
+        if any(
+            ipaddress.ip_network(one).overlaps(ipaddress.ip_network(two))
+            for one in row.prefixes
+            for two in other.prefixes
+        ):
+            raise Conflict(
+                f"Address scope {scope.id} already has prefixes that overlap.", type="AddressScopePrefixConflict"
+            )
 
 
 def _check_default(tx: Transaction, row: SubnetPoolRow) -> None:
     if row.is_default:
-        other = tx.execute(select(SubnetPoolRow.id).where(
-            SubnetPoolRow.is_default, SubnetPoolRow.ip_version == row.ip_version, SubnetPoolRow.id != row.id)).first()
+        other = tx.execute(
+            select(SubnetPoolRow.id).where(
+                SubnetPoolRow.is_default, SubnetPoolRow.ip_version == row.ip_version, SubnetPoolRow.id != row.id
+            )
+        ).first()
         if other:
-            raise InvalidInput(f"A default subnetpool for IPv{row.ip_version} has already been set. Only one default may exist per IP "
-                               "family")
+            raise InvalidInput(
+                f"A default subnetpool for IPv{row.ip_version} has already been set. Only one default may exist per IP "
+                "family"
+            )
 
 
 # ---------------------------------------------------------------- cutting
 
 
-def allocate(tx: Transaction, pool: SubnetPoolRow, project_id: str, *, version: int | None = None, cidr: str | None = None,
-             prefixlen: int | None = None) -> str:
+def allocate(
+    tx: Transaction,
+    pool: SubnetPoolRow,
+    project_id: str,
+    *,
+    version: int | None = None,
+    cidr: str | None = None,
+    prefixlen: int | None = None,
+) -> str:
     """A prefix of the pool that no subnet has: the one asked for, else the first free one of the length."""
     if version is not None and version != pool.ip_version:
-        raise BadRequest("Cannot allocate IPv%d subnet from IPv%d subnet pool." % (version, pool.ip_version),
-                         type="BadRequest")
+        raise BadRequest(
+            f"Cannot allocate IPv{version} subnet from IPv{pool.ip_version} subnet pool.", type="BadRequest"
+        )
     tx.lock("subnetpool", pool.id)
-    taken: list[Any] = [ipaddress.ip_network(text) for text in tx.execute(
-        select(SubnetRow.cidr).where(SubnetRow.subnetpool_id == pool.id)).scalars()]
+    taken: list[Any] = [
+        ipaddress.ip_network(text)
+        for text in tx.execute(select(SubnetRow.cidr).where(SubnetRow.subnetpool_id == pool.id)).scalars()
+    ]
     wanted: Any = ipaddress.ip_network(cidr, strict=False) if cidr else None
     length = wanted.prefixlen if wanted is not None else prefixlen if prefixlen is not None else pool.default_prefixlen
     if length < pool.min_prefixlen:
-        raise BadRequest(f"Unable to allocate subnet with prefix length {length}, minimum allowed prefix is {pool.min_prefixlen}.",
-                         type="MinPrefixSubnetAllocationError")
+        raise BadRequest(
+            f"Unable to allocate subnet with prefix length {length}, minimum allowed prefix is {pool.min_prefixlen}.",
+            type="MinPrefixSubnetAllocationError",
+        )
     if length > pool.max_prefixlen:
-        raise BadRequest(f"Unable to allocate subnet with prefix length {length}, maximum allowed prefix is {pool.max_prefixlen}.",
-                         type="MaxPrefixSubnetAllocationError")
+        raise BadRequest(
+            f"Unable to allocate subnet with prefix length {length}, maximum allowed prefix is {pool.max_prefixlen}.",
+            type="MaxPrefixSubnetAllocationError",
+        )
     _check_quota(tx, pool, project_id, length)
     nets: list[Any] = [ipaddress.ip_network(text) for text in pool.prefixes]
     if wanted is not None:
@@ -228,8 +292,12 @@ def _check_quota(tx: Transaction, pool: SubnetPoolRow, project_id: str, length: 
     if pool.default_quota is None:
         return
     unit = 32 if pool.ip_version == 4 else 64
-    used = sum(2 ** max(0, unit - ipaddress.ip_network(text).prefixlen) for text in tx.execute(select(SubnetRow.cidr).where(
-        SubnetRow.subnetpool_id == pool.id, SubnetRow.project_id == project_id)).scalars())
+    used = sum(
+        2 ** max(0, unit - ipaddress.ip_network(text).prefixlen)
+        for text in tx.execute(
+            select(SubnetRow.cidr).where(SubnetRow.subnetpool_id == pool.id, SubnetRow.project_id == project_id)
+        ).scalars()
+    )
     if used + 2 ** max(0, unit - length) > pool.default_quota:
         raise SubnetPoolQuotaExceeded()
 
@@ -238,7 +306,9 @@ def _check_quota(tx: Transaction, pool: SubnetPoolRow, project_id: str, length: 
 
 
 def get_scope(tx: Transaction, context: Context, id: str) -> AddressScopeRow:
-    row = tx.execute(select(AddressScopeRow).where(AddressScopeRow.id == id, access.shareable(AddressScopeRow, context))).scalar()
+    row = tx.execute(
+        select(AddressScopeRow).where(AddressScopeRow.id == id, access.shareable(AddressScopeRow, context))
+    ).scalar()
     if row is None:
         raise AddressScopeNotFound(id)
     return row

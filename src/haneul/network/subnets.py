@@ -14,9 +14,17 @@ from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.network import access, changes, quota
 from haneul.network.addresses import Wish, is_automatic, usable
-from haneul.network.errors import (BadAttribute, GatewayConflictWithAllocationPools, GatewayIpInUse, InvalidAllocationPool,
-                                   InvalidInput, OutOfBoundsAllocationPool, OverlappingAllocationPools, SubnetInUse,
-                                   SubnetNotFound)
+from haneul.network.errors import (
+    BadAttribute,
+    GatewayConflictWithAllocationPools,
+    GatewayIpInUse,
+    InvalidAllocationPool,
+    InvalidInput,
+    OutOfBoundsAllocationPool,
+    OverlappingAllocationPools,
+    SubnetInUse,
+    SubnetNotFound,
+)
 from haneul.network.model import AllocationRow, NetworkRow, PortRow, SubnetRow
 
 MODES = ("slaac", "dhcpv6-stateful", "dhcpv6-stateless")
@@ -59,7 +67,9 @@ def create(tx: Transaction, context: Context, network: NetworkRow, new: NewSubne
     siblings = list(tx.execute(select(SubnetRow).where(SubnetRow.network_id == network.id)).scalars())
     for other in siblings:
         if other.ip_version == new.ip_version and ipaddress.ip_network(other.cidr).overlaps(cidr):
-            raise InvalidInput(f"Requested subnet with cidr: {cidr} for network: {network.id} overlaps with another subnet")
+            raise InvalidInput(
+                f"Requested subnet with cidr: {cidr} for network: {network.id} overlaps with another subnet"
+            )
     gateway = _gateway(new, cidr)
     if new.allocation_pools is UNSET:
         pools = default_pools(cidr, gateway)
@@ -67,11 +77,23 @@ def create(tx: Transaction, context: Context, network: NetworkRow, new: NewSubne
         pools = check_pools(new.allocation_pools, cidr)
         conflict(gateway, pools)
     row = SubnetRow(
-        network_id=network.id, project_id=new.project_id, name=new.name, description=new.description,
-        ip_version=new.ip_version, cidr=str(cidr), gateway_ip=gateway, allocation_pools=pools, enable_dhcp=new.enable_dhcp,
-        dns_nameservers=_nameservers(new.dns_nameservers), host_routes=_routes(new.host_routes, new.ip_version),
-        ipv6_ra_mode=new.ipv6_ra_mode, ipv6_address_mode=new.ipv6_address_mode, service_types=new.service_types,
-        subnetpool_id=new.subnetpool_id, dns_publish_fixed_ip=new.dns_publish_fixed_ip)
+        network_id=network.id,
+        project_id=new.project_id,
+        name=new.name,
+        description=new.description,
+        ip_version=new.ip_version,
+        cidr=str(cidr),
+        gateway_ip=gateway,
+        allocation_pools=pools,
+        enable_dhcp=new.enable_dhcp,
+        dns_nameservers=_nameservers(new.dns_nameservers),
+        host_routes=_routes(new.host_routes, new.ip_version),
+        ipv6_ra_mode=new.ipv6_ra_mode,
+        ipv6_address_mode=new.ipv6_address_mode,
+        service_types=new.service_types,
+        subnetpool_id=new.subnetpool_id,
+        dns_publish_fixed_ip=new.dns_publish_fixed_ip,
+    )
     tx.add(row)
     tx.flush()
     serve_dhcp(tx, network)
@@ -114,16 +136,25 @@ def update(tx: Transaction, row: SubnetRow, values: dict[str, Any]) -> SubnetRow
 def delete(tx: Transaction, row: SubnetRow) -> None:
     """Addresses of DHCP ports go by themselves; those that guests made themselves (SLAAC) too, unless a router has one."""
     automatic = is_automatic(row)
-    users = tx.execute(select(PortRow.id, PortRow.device_owner).join(AllocationRow, AllocationRow.port_id == PortRow.id)
-                       .where(AllocationRow.subnet_id == row.id)).all()
-    busy = [id for id, owner in users if owner not in AUTO_DELETED and (not automatic or owner.startswith("network:router"))]
+    users = tx.execute(
+        select(PortRow.id, PortRow.device_owner)
+        .join(AllocationRow, AllocationRow.port_id == PortRow.id)
+        .where(AllocationRow.subnet_id == row.id)
+    ).all()
+    busy = [
+        id for id, owner in users if owner not in AUTO_DELETED and (not automatic or owner.startswith("network:router"))
+    ]
     if busy:
         raise SubnetInUse(row.id, "One or more ports have an IP allocation from this subnet")
-    bound = list(tx.execute(select(PortRow.host, PortRow.id).where(PortRow.id.in_([id for id, _ in users]), PortRow.host != "")))
+    bound = list(
+        tx.execute(select(PortRow.host, PortRow.id).where(PortRow.id.in_([id for id, _ in users]), PortRow.host != ""))
+    )
     for port in tx.execute(select(PortRow).where(PortRow.id.in_([id for id, _ in users]))).scalars():
         tx.expire(port)
     network = tx.get_one(NetworkRow, row.network_id)
-    tx.execute(delete_from(AllocationRow).where(AllocationRow.subnet_id == row.id).execution_options(synchronize_session=False))
+    tx.execute(
+        delete_from(AllocationRow).where(AllocationRow.subnet_id == row.id).execution_options(synchronize_session=False)
+    )
     tx.delete(row)
     tx.flush()
     serve_dhcp(tx, network)
@@ -137,10 +168,18 @@ def delete(tx: Transaction, row: SubnetRow) -> None:
 def serve_dhcp(tx: Transaction, network: NetworkRow) -> None:
     """One `network:dhcp` port a network, with an address of every subnet that is served; none, no port."""
     from haneul.network import ports
-    served = list(tx.execute(select(SubnetRow).where(SubnetRow.network_id == network.id, SubnetRow.enable_dhcp)
-                             .order_by(SubnetRow.created_at, SubnetRow.id)).scalars())
+
+    served = list(
+        tx.execute(
+            select(SubnetRow)
+            .where(SubnetRow.network_id == network.id, SubnetRow.enable_dhcp)
+            .order_by(SubnetRow.created_at, SubnetRow.id)
+        ).scalars()
+    )
     wanted = [subnet for subnet in served if not (is_automatic(subnet) and subnet.ipv6_ra_mode is None)]
-    port = tx.execute(select(PortRow).where(PortRow.network_id == network.id, PortRow.device_owner == "network:dhcp")).scalar()
+    port = tx.execute(
+        select(PortRow).where(PortRow.network_id == network.id, PortRow.device_owner == "network:dhcp")
+    ).scalar()
     if not wanted or network.external:
         if port is not None:
             tx.delete(port)
@@ -152,9 +191,20 @@ def serve_dhcp(tx: Transaction, network: NetworkRow) -> None:
         return
     system = contexts.system()
     if port is None:
-        ports.create_many(tx, system, [ports.NewPort(
-            network_id=network.id, project_id=network.project_id, device_owner="network:dhcp", device_id=f"dhcp-{network.id}",
-            fixed_ips=[Wish(subnet.id) for subnet in wanted])], lowest=True)
+        ports.create_many(
+            tx,
+            system,
+            [
+                ports.NewPort(
+                    network_id=network.id,
+                    project_id=network.project_id,
+                    device_owner="network:dhcp",
+                    device_id=f"dhcp-{network.id}",
+                    fixed_ips=[Wish(subnet.id) for subnet in wanted],
+                )
+            ],
+            lowest=True,
+        )
     else:
         ports.change_addresses(tx, port, [Wish(subnet.id) for subnet in wanted], lowest=True)
 
@@ -162,13 +212,20 @@ def serve_dhcp(tx: Transaction, network: NetworkRow) -> None:
 def _add_automatic(tx: Transaction, row: SubnetRow) -> None:
     """Ports that are there get the address that their guests will make in a new SLAAC subnet."""
     from haneul.network.addresses import eui64
+
     notes = []
-    for id, mac, owner, host in tx.execute(select(PortRow.id, PortRow.mac_address, PortRow.device_owner, PortRow.host).where(
-            PortRow.network_id == row.network_id)).all():
+    for id, mac, owner, host in tx.execute(
+        select(PortRow.id, PortRow.mac_address, PortRow.device_owner, PortRow.host).where(
+            PortRow.network_id == row.network_id
+        )
+    ).all():
         if not owner.startswith("network:"):
             notes.append((host, "ports", id))
-            tx.add(AllocationRow(subnet_id=row.id, ip_address=eui64(row.cidr, mac), port_id=id, network_id=row.network_id,
-                                 number=99))
+            tx.add(
+                AllocationRow(
+                    subnet_id=row.id, ip_address=eui64(row.cidr, mac), port_id=id, network_id=row.network_id, number=99
+                )
+            )
     tx.flush()
     changes.note(tx, notes)
 
@@ -199,11 +256,15 @@ def _check_modes(new: NewSubnet, cidr: Any) -> None:
     if not new.enable_dhcp and (ra or address):
         raise InvalidInput("ipv6_ra_mode or ipv6_address_mode cannot be set when enable_dhcp is set to False")
     if ra and address and ra != address:
-        raise InvalidInput(f"ipv6_ra_mode set to '{ra}' with ipv6_address_mode set to '{address}' is not valid. If both "
-                           "attributes are set, they must be the same value")
+        raise InvalidInput(
+            f"ipv6_ra_mode set to '{ra}' with ipv6_address_mode set to '{address}' is not valid. If both "
+            "attributes are set, they must be the same value"
+        )
     if {ra, address} & {"slaac", "dhcpv6-stateless"} and cidr.prefixlen != 64:
-        raise InvalidInput(f"Invalid CIDR {cidr} for IPv6 address mode. OpenStack uses the EUI-64 address format, which requires "
-                           "the prefix to be /64")
+        raise InvalidInput(
+            f"Invalid CIDR {cidr} for IPv6 address mode. OpenStack uses the EUI-64 address format, which requires "
+            "the prefix to be /64"
+        )
 
 
 def _gateway(new: NewSubnet, cidr: Any) -> str | None:
@@ -274,10 +335,18 @@ def _text(pool: dict[str, str]) -> str:
     return f"{pool['start']}-{pool['end']}"
 
 
-def _change_gateway(tx: Transaction, row: SubnetRow, cidr: Any, gateway: str | None, pools: list[dict[str, str]]) -> str | None:
-    user = tx.execute(select(PortRow.id).join(AllocationRow, AllocationRow.port_id == PortRow.id).where(
-        AllocationRow.subnet_id == row.id, AllocationRow.ip_address == row.gateway_ip,
-        PortRow.device_owner == "network:router_interface")).scalar()
+def _change_gateway(
+    tx: Transaction, row: SubnetRow, cidr: Any, gateway: str | None, pools: list[dict[str, str]]
+) -> str | None:
+    user = tx.execute(
+        select(PortRow.id)
+        .join(AllocationRow, AllocationRow.port_id == PortRow.id)
+        .where(
+            AllocationRow.subnet_id == row.id,
+            AllocationRow.ip_address == row.gateway_ip,
+            PortRow.device_owner == "network:router_interface",
+        )
+    ).scalar()
     if user is not None and row.gateway_ip is not None:
         raise GatewayIpInUse(row.gateway_ip, user)
     if gateway is None:
@@ -293,8 +362,9 @@ def _nameservers(names: list[str]) -> list[str]:
         try:
             ip = str(ipaddress.ip_address(name))
         except ValueError:
-            raise BadAttribute("dns_nameservers", f"'{name}' is not a valid nameserver. '{name}' is not a valid IP address") \
-                from None
+            raise BadAttribute(
+                "dns_nameservers", f"'{name}' is not a valid nameserver. '{name}' is not a valid IP address"
+            ) from None
         if ip in found:
             raise BadAttribute("dns_nameservers", f"Duplicate nameserver '{name}'")
         found.append(ip)
@@ -317,7 +387,9 @@ def check_routes(routes: list[dict[str, str]], version: int | None, attribute: s
             destination: Any = ipaddress.ip_network(route["destination"], strict=attribute == "routes")
             hop: Any = ipaddress.ip_address(route["nexthop"])
         except (ValueError, TypeError):
-            raise BadAttribute(attribute, f"'{route['destination']}' via '{route['nexthop']}' is not a valid route") from None
+            raise BadAttribute(
+                attribute, f"'{route['destination']}' via '{route['nexthop']}' is not a valid route"
+            ) from None
         if destination.version != hop.version or (version is not None and hop.version != version):
             raise BadAttribute(attribute, f"'{destination}' and '{hop}' are not of the right IP version")
         entry = {"destination": str(destination), "nexthop": str(hop)}

@@ -13,12 +13,34 @@ from sqlalchemy import or_, select
 
 from haneul.fleet.agents import Agents
 from haneul.fleet.model import HostRow
-from haneul.host.contract import (AddressPair, FabricIds, FabricState, FixedIP, FloatingIP, HostRoute, NetworkSpec, PortSpec,
-                                  RouterInterface, RouterSpec, SecurityGroupSpec, SecurityRule, SubnetSpec)
+from haneul.host.contract import (
+    AddressPair,
+    FabricIds,
+    FabricState,
+    FixedIP,
+    FloatingIP,
+    HostRoute,
+    NetworkSpec,
+    PortSpec,
+    RouterInterface,
+    RouterSpec,
+    SecurityGroupSpec,
+    SecurityRule,
+    SubnetSpec,
+)
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.database import Transaction
-from haneul.network.model import (AllocationRow, FloatingIpRow, MembershipRow, NetworkRow, PortRow, RouterRow,
-                                  SecurityGroupRow, SecurityRuleRow, SubnetRow)
+from haneul.network.model import (
+    AllocationRow,
+    FloatingIpRow,
+    MembershipRow,
+    NetworkRow,
+    PortRow,
+    RouterRow,
+    SecurityGroupRow,
+    SecurityRuleRow,
+    SubnetRow,
+)
 
 _turns: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
@@ -58,40 +80,82 @@ def turn(cloud: Cloud, host: str) -> Iterator[None]:
 def of(tx: Transaction, host: str, ids: FabricIds) -> tuple[FabricState, FabricIds]:
     """What of `ids` belongs on the host, with all it depends on, and what of them does not belong there."""
     ports = _ports(tx, host, ids.ports)
-    routers = {row.id: row for row in tx.execute(select(RouterRow).where(
-        RouterRow.id.in_(ids.routers), RouterRow.host == host)).scalars()} if ids.routers else {}
+    routers = (
+        {
+            row.id: row
+            for row in tx.execute(
+                select(RouterRow).where(RouterRow.id.in_(ids.routers), RouterRow.host == host)
+            ).scalars()
+        }
+        if ids.routers
+        else {}
+    )
     router_ports = _router_ports(tx, routers)
     asked = [id for id in ids.networks if id not in {port.network_id for port in ports.values()}]
     needed = {port.network_id for port in ports.values()} | {port.network_id for port in router_ports}
     needed |= _present(tx, host, asked)
-    groups = _groups(tx, host, {group for port in ports.values() for group in port.security_groups}, ids.security_groups)
+    groups = _groups(
+        tx, host, {group for port in ports.values() for group in port.security_groups}, ids.security_groups
+    )
     networks, subnets = _networks(tx, host, needed)
     state = FabricState(
-        networks=networks, security_groups=groups,
+        networks=networks,
+        security_groups=groups,
         ports=[_port_spec(port) for port in ports.values()],
-        routers=_routers(tx, routers, router_ports, subnets))
+        routers=_routers(tx, routers, router_ports, subnets),
+    )
     kept = {group.id for group in groups}
-    gone = FabricIds(networks=[id for id in ids.networks if id not in needed],
-                     security_groups=[id for id in ids.security_groups if id not in kept],
-                     ports=[id for id in ids.ports if id not in ports],
-                     routers=[id for id in ids.routers if id not in routers])
+    gone = FabricIds(
+        networks=[id for id in ids.networks if id not in needed],
+        security_groups=[id for id in ids.security_groups if id not in kept],
+        ports=[id for id in ids.ports if id not in ports],
+        routers=[id for id in ids.routers if id not in routers],
+    )
     return state, gone
 
 
 def wanted(tx: Transaction, host: str) -> FabricIds:
     """The ids of everything that should exist on a host."""
     ports = tx.execute(select(PortRow.id, PortRow.network_id).where(PortRow.host == host)).all()
-    groups = tx.execute(select(MembershipRow.security_group_id).distinct().join(
-        PortRow, PortRow.id == MembershipRow.port_id).where(PortRow.host == host)).scalars().all()
+    groups = (
+        tx.execute(
+            select(MembershipRow.security_group_id)
+            .distinct()
+            .join(PortRow, PortRow.id == MembershipRow.port_id)
+            .where(PortRow.host == host)
+        )
+        .scalars()
+        .all()
+    )
     routers = tx.execute(select(RouterRow.id).where(RouterRow.host == host)).scalars().all()
-    served = tx.execute(select(PortRow.network_id).distinct().where(
-        PortRow.device_id.in_(routers), PortRow.device_owner.startswith("network:router"))).scalars().all() if routers else []
-    remote = tx.execute(select(SecurityRuleRow.remote_group_id).distinct().where(
-        SecurityRuleRow.security_group_id.in_(groups), SecurityRuleRow.remote_group_id.is_not(None))).scalars().all() \
-        if groups else []
-    return FabricIds(networks=sorted({network for _, network in ports} | set(served)),
-                     security_groups=sorted({*groups, *(id for id in remote if id)}),
-                     ports=[id for id, _ in ports], routers=list(routers))
+    served = (
+        tx.execute(
+            select(PortRow.network_id)
+            .distinct()
+            .where(PortRow.device_id.in_(routers), PortRow.device_owner.startswith("network:router"))
+        )
+        .scalars()
+        .all()
+        if routers
+        else []
+    )
+    remote = (
+        tx.execute(
+            select(SecurityRuleRow.remote_group_id)
+            .distinct()
+            .where(SecurityRuleRow.security_group_id.in_(groups), SecurityRuleRow.remote_group_id.is_not(None))
+        )
+        .scalars()
+        .all()
+        if groups
+        else []
+    )
+    return FabricIds(
+        networks=sorted({network for _, network in ports} | set(served)),
+        security_groups=sorted({*groups, *(id for id in remote if id)}),
+        ports=[id for id, _ in ports],
+        routers=list(routers),
+    )
 
 
 # ---------------------------------------------------------------- networks
@@ -102,41 +166,72 @@ def _present(tx: Transaction, host: str, network_ids: list[str]) -> set[str]:
     if not network_ids:
         return set()
     routed = select(RouterRow.id).where(RouterRow.host == host)
-    return set(tx.execute(select(PortRow.network_id).distinct().where(PortRow.network_id.in_(network_ids), or_(
-        PortRow.host == host,
-        PortRow.device_owner.startswith("network:router") & PortRow.device_id.in_(routed)))).scalars())
+    return set(
+        tx.execute(
+            select(PortRow.network_id)
+            .distinct()
+            .where(
+                PortRow.network_id.in_(network_ids),
+                or_(
+                    PortRow.host == host,
+                    PortRow.device_owner.startswith("network:router") & PortRow.device_id.in_(routed),
+                ),
+            )
+        ).scalars()
+    )
 
 
 def _networks(tx: Transaction, host: str, ids: set[str]) -> tuple[list[NetworkSpec], dict[str, SubnetRow]]:
     if not ids:
         return [], {}
-    rows = tx.execute(select(NetworkRow).where(NetworkRow.id.in_(ids))).scalars().all()
-    subnets = {row.id: row for row in tx.execute(select(SubnetRow).where(SubnetRow.network_id.in_(ids))
-                                                 .order_by(SubnetRow.created_at, SubnetRow.id)).scalars()}
+    rows: Any = tx.execute(select(NetworkRow).where(NetworkRow.id.in_(ids))).scalars().all()
+    subnets = {
+        row.id: row
+        for row in tx.execute(
+            select(SubnetRow).where(SubnetRow.network_id.in_(ids)).order_by(SubnetRow.created_at, SubnetRow.id)
+        ).scalars()
+    }
     dhcp: dict[str, tuple[str, str, list[str]]] = {}
     for network, port, mac, subnet, ip in tx.execute(
-            select(PortRow.network_id, PortRow.id, PortRow.mac_address, AllocationRow.subnet_id, AllocationRow.ip_address)
-            .join(AllocationRow, AllocationRow.port_id == PortRow.id)
-            .where(PortRow.network_id.in_(ids), PortRow.device_owner == "network:dhcp").order_by(AllocationRow.number)):
+        select(PortRow.network_id, PortRow.id, PortRow.mac_address, AllocationRow.subnet_id, AllocationRow.ip_address)
+        .join(AllocationRow, AllocationRow.port_id == PortRow.id)
+        .where(PortRow.network_id.in_(ids), PortRow.device_owner == "network:dhcp")
+        .order_by(AllocationRow.number)
+    ):
         dhcp.setdefault(network, (port, mac, []))[2].append(_with_prefix(ip, subnets[subnet]))
     peers = _peers(tx, host, ids)
-    return [NetworkSpec(
-        id=row.id, type=row.type, segmentation_id=row.segmentation_id,  # type: ignore[arg-type]
-        physical_network=row.physical_network, mtu=row.mtu, external=row.external,
-        subnets=[_subnet_spec(subnet) for subnet in subnets.values() if subnet.network_id == row.id],
-        dhcp_port_id=dhcp[row.id][0] if row.id in dhcp else None, dhcp_mac=dhcp[row.id][1] if row.id in dhcp else None,
-        dhcp_ips=dhcp[row.id][2] if row.id in dhcp else [], dns_domain=row.dns_domain or tx.cloud.config.network.dns_domain,
-        peers=peers.get(row.id, [])) for row in rows], subnets
+    return [
+        NetworkSpec(
+            id=row.id,
+            type=row.type,
+            segmentation_id=row.segmentation_id,
+            physical_network=row.physical_network,
+            mtu=row.mtu,
+            external=row.external,
+            subnets=[_subnet_spec(subnet) for subnet in subnets.values() if subnet.network_id == row.id],
+            dhcp_port_id=dhcp[row.id][0] if row.id in dhcp else None,
+            dhcp_mac=dhcp[row.id][1] if row.id in dhcp else None,
+            dhcp_ips=dhcp[row.id][2] if row.id in dhcp else [],
+            dns_domain=row.dns_domain or tx.cloud.config.network.dns_domain,
+            peers=peers.get(row.id, []),
+        )
+        for row in rows
+    ], subnets
 
 
 def _peers(tx: Transaction, host: str, network_ids: set[str]) -> dict[str, list[str]]:
     """Tunnel addresses of the other hosts that have a port or router of each network."""
     from haneul.network.changes import hosts_of_networks
+
     others = {(network, name) for network, name in hosts_of_networks(tx, network_ids) if name != host}
     if not others:
         return {}
-    tunnels = {name: (facts or {}).get("tunnel_ip", "") for name, facts in tx.execute(
-        select(HostRow.name, HostRow.facts).where(HostRow.name.in_({name for _, name in others} | {host})))}
+    tunnels = {
+        name: (facts or {}).get("tunnel_ip", "")
+        for name, facts in tx.execute(
+            select(HostRow.name, HostRow.facts).where(HostRow.name.in_({name for _, name in others} | {host}))
+        )
+    }
     found: dict[str, set[str]] = defaultdict(set)
     for network, name in others:
         if tunnels.get(name) and tunnels[name] != tunnels.get(host):
@@ -144,11 +239,17 @@ def _peers(tx: Transaction, host: str, network_ids: set[str]) -> dict[str, list[
     return {network: sorted(ips) for network, ips in found.items()}
 
 
-def _subnet_spec(row: SubnetRow) -> SubnetSpec:
-    return SubnetSpec(id=row.id, cidr=row.cidr, gateway_ip=row.gateway_ip, enable_dhcp=row.enable_dhcp,
-                      dns_nameservers=row.dns_nameservers,
-                      host_routes=[HostRoute(route["destination"], route["nexthop"]) for route in row.host_routes],
-                      ipv6_address_mode=row.ipv6_address_mode, ipv6_ra_mode=row.ipv6_ra_mode)  # type: ignore[arg-type]
+def _subnet_spec(row: Any) -> SubnetSpec:
+    return SubnetSpec(
+        id=row.id,
+        cidr=row.cidr,
+        gateway_ip=row.gateway_ip,
+        enable_dhcp=row.enable_dhcp,
+        dns_nameservers=row.dns_nameservers,
+        host_routes=[HostRoute(route["destination"], route["nexthop"]) for route in row.host_routes],
+        ipv6_address_mode=row.ipv6_address_mode,
+        ipv6_ra_mode=row.ipv6_ra_mode,
+    )
 
 
 def _with_prefix(ip: str, subnet: SubnetRow) -> str:
@@ -161,21 +262,31 @@ def _with_prefix(ip: str, subnet: SubnetRow) -> str:
 def _ports(tx: Transaction, host: str, ids: list[str]) -> dict[str, PortRow]:
     if not ids:
         return {}
-    return {row.id: row for row in tx.execute(select(PortRow).where(
-        PortRow.id.in_(ids), PortRow.host == host)).scalars()}
+    return {
+        row.id: row for row in tx.execute(select(PortRow).where(PortRow.id.in_(ids), PortRow.host == host)).scalars()
+    }
 
 
 def _port_spec(port: PortRow) -> PortSpec:
     first = next((row.ip_address for row in port.allocations), "")
     return PortSpec(
-        id=port.id, network_id=port.network_id, mac=port.mac_address,
+        id=port.id,
+        network_id=port.network_id,
+        mac=port.mac_address,
         fixed_ips=[FixedIP(row.subnet_id, row.ip_address) for row in port.allocations],
-        allowed_address_pairs=[AddressPair(pair["ip_address"], pair["mac_address"]) for pair in port.allowed_address_pairs],
-        port_security=port.port_security_enabled, admin_up=port.admin_state_up, security_groups=port.security_groups,
+        allowed_address_pairs=[
+            AddressPair(pair["ip_address"], pair["mac_address"]) for pair in port.allowed_address_pairs
+        ],
+        port_security=port.port_security_enabled,
+        admin_up=port.admin_state_up,
+        security_groups=port.security_groups,
         hostname=port.dns_name or (f"host-{first.replace('.', '-').replace(':', '-')}" if first else ""),
-        dhcp_options=[(int(option.get("ip_version", 4)), option["opt_name"], option["opt_value"])
-                      for option in port.extra_dhcp_opts],
-        server_id=port.device_id if port.device_owner.startswith("compute:") else None)
+        dhcp_options=[
+            (int(option.get("ip_version", 4)), option["opt_name"], option["opt_value"])
+            for option in port.extra_dhcp_opts
+        ],
+        server_id=port.device_id if port.device_owner.startswith("compute:") else None,
+    )
 
 
 def _groups(tx: Transaction, host: str, own: set[str], asked: list[str]) -> list[SecurityGroupSpec]:
@@ -183,11 +294,27 @@ def _groups(tx: Transaction, host: str, own: set[str], asked: list[str]) -> list
     used = set(own)
     unsure = set(asked) - used
     if unsure:  # in use on the host, directly or as a remote group
-        here = select(MembershipRow.security_group_id).join(PortRow, PortRow.id == MembershipRow.port_id).where(
-            PortRow.host == host)
-        used |= set(tx.execute(select(SecurityGroupRow.id).where(SecurityGroupRow.id.in_(unsure), or_(
-            SecurityGroupRow.id.in_(here), SecurityGroupRow.id.in_(select(SecurityRuleRow.remote_group_id).where(
-                SecurityRuleRow.remote_group_id.is_not(None), SecurityRuleRow.security_group_id.in_(here)))))).scalars())
+        here = (
+            select(MembershipRow.security_group_id)
+            .join(PortRow, PortRow.id == MembershipRow.port_id)
+            .where(PortRow.host == host)
+        )
+        used |= set(
+            tx.execute(
+                select(SecurityGroupRow.id).where(
+                    SecurityGroupRow.id.in_(unsure),
+                    or_(
+                        SecurityGroupRow.id.in_(here),
+                        SecurityGroupRow.id.in_(
+                            select(SecurityRuleRow.remote_group_id).where(
+                                SecurityRuleRow.remote_group_id.is_not(None),
+                                SecurityRuleRow.security_group_id.in_(here),
+                            )
+                        ),
+                    ),
+                )
+            ).scalars()
+        )
     if not used:
         return []
     rules = _rules(tx, used)
@@ -195,17 +322,33 @@ def _groups(tx: Transaction, host: str, own: set[str], asked: list[str]) -> list
     if remote:
         rules += _rules(tx, remote)
     every = used | remote
-    stateful = {id: value for id, value in tx.execute(select(SecurityGroupRow.id, SecurityGroupRow.stateful).where(
-        SecurityGroupRow.id.in_(every)))}
+    stateful = {
+        id: value
+        for id, value in tx.execute(
+            select(SecurityGroupRow.id, SecurityGroupRow.stateful).where(SecurityGroupRow.id.in_(every))
+        )
+    }
     members = _members(tx, every)
-    return [SecurityGroupSpec(id=id, stateful=stateful[id], members=members.get(id, []),
-                              rules=[_rule_spec(rule) for rule in rules if rule.security_group_id == id])
-            for id in sorted(every) if id in stateful]
+    return [
+        SecurityGroupSpec(
+            id=id,
+            stateful=stateful[id],
+            members=members.get(id, []),
+            rules=[_rule_spec(rule) for rule in rules if rule.security_group_id == id],
+        )
+        for id in sorted(every)
+        if id in stateful
+    ]
 
 
 def _rules(tx: Transaction, group_ids: set[str]) -> list[SecurityRuleRow]:
-    return list(tx.execute(select(SecurityRuleRow).where(SecurityRuleRow.security_group_id.in_(group_ids))
-                           .order_by(SecurityRuleRow.created_at, SecurityRuleRow.id)).scalars())
+    return list(
+        tx.execute(
+            select(SecurityRuleRow)
+            .where(SecurityRuleRow.security_group_id.in_(group_ids))
+            .order_by(SecurityRuleRow.created_at, SecurityRuleRow.id)
+        ).scalars()
+    )
 
 
 def _members(tx: Transaction, group_ids: set[str]) -> dict[str, list[str]]:
@@ -213,18 +356,27 @@ def _members(tx: Transaction, group_ids: set[str]) -> dict[str, list[str]]:
     named = select(SecurityRuleRow.remote_group_id).where(SecurityRuleRow.remote_group_id.in_(group_ids))
     found: dict[str, set[str]] = defaultdict(set)
     for group, ip, pairs in tx.execute(
-            select(MembershipRow.security_group_id, AllocationRow.ip_address, PortRow.allowed_address_pairs)
-            .join(PortRow, PortRow.id == MembershipRow.port_id).join(AllocationRow, AllocationRow.port_id == PortRow.id)
-            .where(MembershipRow.security_group_id.in_(named), PortRow.host != "")):
+        select(MembershipRow.security_group_id, AllocationRow.ip_address, PortRow.allowed_address_pairs)
+        .join(PortRow, PortRow.id == MembershipRow.port_id)
+        .join(AllocationRow, AllocationRow.port_id == PortRow.id)
+        .where(MembershipRow.security_group_id.in_(named), PortRow.host != "")
+    ):
         found[group].add(ip)
         found[group].update(pair["ip_address"] for pair in pairs)
     return {group: sorted(ips) for group, ips in found.items()}
 
 
-def _rule_spec(row: SecurityRuleRow) -> SecurityRule:
-    return SecurityRule(id=row.id, direction=row.direction, ethertype=row.ethertype,  # type: ignore[arg-type]
-                        protocol=row.protocol, port_min=row.port_range_min, port_max=row.port_range_max,
-                        remote_cidr=_normal(row.remote_ip_prefix), remote_group=row.remote_group_id)
+def _rule_spec(row: Any) -> SecurityRule:
+    return SecurityRule(
+        id=row.id,
+        direction=row.direction,
+        ethertype=row.ethertype,
+        protocol=row.protocol,
+        port_min=row.port_range_min,
+        port_max=row.port_range_max,
+        remote_cidr=_normal(row.remote_ip_prefix),
+        remote_group=row.remote_group_id,
+    )
 
 
 def _normal(prefix: str | None) -> str | None:
@@ -237,37 +389,55 @@ def _normal(prefix: str | None) -> str | None:
 def _router_ports(tx: Transaction, routers: dict[str, RouterRow]) -> list[PortRow]:
     if not routers:
         return []
-    return list(tx.execute(select(PortRow).where(
-        PortRow.device_id.in_(routers), PortRow.device_owner.startswith("network:router"))
-        .order_by(PortRow.created_at, PortRow.id)).scalars())
+    return list(
+        tx.execute(
+            select(PortRow)
+            .where(PortRow.device_id.in_(routers), PortRow.device_owner.startswith("network:router"))
+            .order_by(PortRow.created_at, PortRow.id)
+        ).scalars()
+    )
 
 
-def _routers(tx: Transaction, routers: dict[str, RouterRow], ports: list[PortRow],
-             subnets: dict[str, SubnetRow]) -> list[RouterSpec]:
+def _routers(
+    tx: Transaction, routers: dict[str, RouterRow], ports: list[PortRow], subnets: dict[str, SubnetRow]
+) -> list[RouterSpec]:
     if not routers:
         return []
     floating: dict[str, list[FloatingIP]] = defaultdict(list)
     for router, id, ip, fixed in tx.execute(
-            select(FloatingIpRow.router_id, FloatingIpRow.id, FloatingIpRow.floating_ip_address, FloatingIpRow.fixed_ip_address)
-            .where(FloatingIpRow.router_id.in_(routers)).order_by(FloatingIpRow.floating_ip_address)):
-        floating[router].append(FloatingIP(id=id, floating_ip=ip, fixed_ip=fixed))
+        select(
+            FloatingIpRow.router_id, FloatingIpRow.id, FloatingIpRow.floating_ip_address, FloatingIpRow.fixed_ip_address
+        )
+        .where(FloatingIpRow.router_id.in_(routers))
+        .order_by(FloatingIpRow.floating_ip_address)
+    ):
+        floating[router or ""].append(FloatingIP(id=id, floating_ip=ip, fixed_ip=fixed or ""))
     specs = []
     for row in routers.values():
         mine = [port for port in ports if port.device_id == row.id]
         gateway = next((port for port in mine if port.id == row.gateway_port_id), None)
-        specs.append(RouterSpec(
-            id=row.id, admin_up=row.admin_state_up, enable_snat=row.enable_snat,
-            interfaces=[_interface(port, subnets) for port in mine if port is not gateway and port.admin_state_up],
-            gateway=_interface(gateway, subnets) if gateway is not None else None,
-            gateway_ips=_next_hops(gateway, subnets) if gateway is not None else [],
-            floating_ips=floating[row.id],
-            routes=[HostRoute(route["destination"], route["nexthop"]) for route in row.routes]))
+        specs.append(
+            RouterSpec(
+                id=row.id,
+                admin_up=row.admin_state_up,
+                enable_snat=row.enable_snat,
+                interfaces=[_interface(port, subnets) for port in mine if port is not gateway and port.admin_state_up],
+                gateway=_interface(gateway, subnets) if gateway is not None else None,
+                gateway_ips=_next_hops(gateway, subnets) if gateway is not None else [],
+                floating_ips=floating[row.id],
+                routes=[HostRoute(route["destination"], route["nexthop"]) for route in row.routes],
+            )
+        )
     return specs
 
 
 def _interface(port: PortRow, subnets: dict[str, SubnetRow]) -> RouterInterface:
-    return RouterInterface(port_id=port.id, network_id=port.network_id, mac=port.mac_address,
-                           ips=[_with_prefix(row.ip_address, subnets[row.subnet_id]) for row in port.allocations])
+    return RouterInterface(
+        port_id=port.id,
+        network_id=port.network_id,
+        mac=port.mac_address,
+        ips=[_with_prefix(row.ip_address, subnets[row.subnet_id]) for row in port.allocations],
+    )
 
 
 def _next_hops(gateway: PortRow, subnets: dict[str, SubnetRow]) -> list[str]:

@@ -4,10 +4,40 @@ from __future__ import annotations
 
 from haneul.kernel.wire.errors import neutron
 from haneul.kernel.wire.routes import Service
-from haneul.network.api import (agents, extensions, floating_ips, ip_availability, networks, ports, quotas, rbac, routers,
-                                security_groups, subnet_pools, subnets, tags)
+from haneul.network.api import (
+    agents,
+    extensions,
+    floating_ips,
+    ip_availability,
+    networks,
+    ports,
+    quotas,
+    rbac,
+    routers,
+    security_groups,
+    subnet_pools,
+    subnets,
+    tags,
+)
 
 service = Service(
-    type="network", name="neutron", prefix="/network/v2.0", error_body=neutron,
-    routes=[networks.routes, subnets.routes, ports.routes, routers.routes, floating_ips.routes, security_groups.routes,
-            subnet_pools.routes, rbac.routes, quotas.routes, tags.routes, agents.routes, ip_availability.routes, extensions.routes])
+    type="network",
+    name="neutron",
+    prefix="/network/v2.0",
+    error_body=neutron,
+    routes=[
+        networks.routes,
+        subnets.routes,
+        ports.routes,
+        routers.routes,
+        floating_ips.routes,
+        security_groups.routes,
+        subnet_pools.routes,
+        rbac.routes,
+        quotas.routes,
+        tags.routes,
+        agents.routes,
+        ip_availability.routes,
+        extensions.routes,
+    ],
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -20,8 +20,11 @@ from haneul.network.model import PortRow, RouterRow
 
 routes = Routes()
 ZONE = "nova"
-KINDS = {"L3 agent": ("haneul-l3", "l3_agent"), "DHCP agent": ("haneul-dhcp", "dhcp_agent"),
-         "Linux bridge agent": ("haneul-fabric", "N/A")}
+KINDS = {
+    "L3 agent": ("haneul-l3", "l3_agent"),
+    "DHCP agent": ("haneul-dhcp", "dhcp_agent"),
+    "Linux bridge agent": ("haneul-fabric", "N/A"),
+}
 
 
 def _id(host: HostRow, kind: str) -> str:
@@ -31,13 +34,27 @@ def _id(host: HostRow, kind: str) -> str:
 
 def _view(tx: Transaction, host: HostRow, kind: str) -> dict[str, Any]:
     binary, topic = KINDS[kind]
-    beat = datetime.fromtimestamp(host.heartbeat, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
-    return {"id": _id(host, kind), "agent_type": kind, "binary": binary, "topic": topic, "host": host.name,
-            "admin_state_up": True, "alive": host.state == "up", "availability_zone": None if topic == "N/A" else ZONE,
-            "created_at": host.created_at.strftime("%Y-%m-%d %H:%M:%S"), "started_at": host.created_at.strftime("%Y-%m-%d %H:%M:%S"),
-            "heartbeat_timestamp": beat, "description": None, "resources_synced": None,
-            "configurations": {"tunneling_ip": (host.facts or {}).get("tunnel_ip"), "tunnel_types": ["vxlan"]}
-            if kind == "Linux bridge agent" else {"agent_mode": "legacy"} if kind == "L3 agent" else {}}
+    beat = datetime.fromtimestamp(host.heartbeat, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return {
+        "id": _id(host, kind),
+        "agent_type": kind,
+        "binary": binary,
+        "topic": topic,
+        "host": host.name,
+        "admin_state_up": True,
+        "alive": host.state == "up",
+        "availability_zone": None if topic == "N/A" else ZONE,
+        "created_at": host.created_at.strftime("%Y-%m-%d %H:%M:%S"),
+        "started_at": host.created_at.strftime("%Y-%m-%d %H:%M:%S"),
+        "heartbeat_timestamp": beat,
+        "description": None,
+        "resources_synced": None,
+        "configurations": {"tunneling_ip": (host.facts or {}).get("tunnel_ip"), "tunnel_types": ["vxlan"]}
+        if kind == "Linux bridge agent"
+        else {"agent_mode": "legacy"}
+        if kind == "L3 agent"
+        else {},
+    }
 
 
 def of_hosts(tx: Transaction, names: Iterable[str] | None, *kinds: str) -> list[dict[str, Any]]:
@@ -69,8 +86,13 @@ def show(call: Call) -> dict[str, Any]:
 @routes.get("/agents/{agent_id}/l3-routers", rule="get_l3-routers")
 def l3_routers(call: Call) -> dict[str, Any]:
     from haneul.network.api import routers
+
     host = show(call)["agent"]["host"]
-    return {"routers": routers.view(call.tx, list(call.tx.execute(select(RouterRow).where(RouterRow.host == host)).scalars()))}
+    return {
+        "routers": routers.view(
+            call.tx, list(call.tx.execute(select(RouterRow).where(RouterRow.host == host)).scalars())
+        )
+    }
 
 
 @routes.get("/agents/{agent_id}/dhcp-networks", rule="get_dhcp-networks")
@@ -78,9 +100,14 @@ def dhcp_networks(call: Call) -> dict[str, Any]:
     from haneul.network import wiring
     from haneul.network.api import networks
     from haneul.network.model import NetworkRow
+
     host = show(call)["agent"]["host"]
     ids = wiring.wanted(call.tx, host).networks
-    return {"networks": networks.view(call.tx, list(call.tx.execute(select(NetworkRow).where(NetworkRow.id.in_(ids))).scalars()))}
+    return {
+        "networks": networks.view(
+            call.tx, list(call.tx.execute(select(NetworkRow).where(NetworkRow.id.in_(ids))).scalars())
+        )
+    }
 
 
 @routes.get("/networks/{network_id}/dhcp-agents", rule="get_dhcp-agents")
@@ -88,8 +115,11 @@ def dhcp_agents(call: Call) -> dict[str, Any]:
     """Every host that has a port of the network serves its DHCP."""
     from haneul.network import changes
     from haneul.network.api import networks
+
     row = networks.loaded(call)
-    served = call.tx.execute(select(PortRow.id).where(PortRow.network_id == row.id, PortRow.device_owner == "network:dhcp")).first()
+    served = call.tx.execute(
+        select(PortRow.id).where(PortRow.network_id == row.id, PortRow.device_owner == "network:dhcp")
+    ).first()
     hosts = {host for _, host in changes.hosts_of_networks(call.tx, [row.id])} if served else set()
     return {"agents": of_hosts(call.tx, hosts, "DHCP agent") if hosts else []}
 
@@ -97,5 +127,7 @@ def dhcp_agents(call: Call) -> dict[str, Any]:
 @routes.get("/availability_zones", rule="get_availability_zone")
 def zones(call: Call) -> dict[str, Any]:
     up = call.tx.execute(select(HostRow.name).where(HostRow.state == "up").limit(1)).first()
-    found = [{"name": ZONE, "resource": resource, "state": "available"} for resource in ("network", "router")] if up else []
+    found = (
+        [{"name": ZONE, "resource": resource, "state": "available"} for resource in ("network", "router")] if up else []
+    )
     return {"availability_zones": attributes.shown(call, "availability_zone", found)}

@@ -14,9 +14,18 @@ from haneul.kernel.policy import Policy
 from haneul.kernel.wire.call import Call
 from haneul.network.errors import PolicyNotAuthorized, RevisionNumberConstraintFailed
 
-_HARMLESS: dict[str, Any] = {"shared": False, "router:external": False, "is_default": False, "distributed": False, "ha": False,
-                             "binding:host_id": "", "binding:profile": {}, "device_owner": "", "service_types": [],
-                             "allowed_address_pairs": []}
+_HARMLESS: dict[str, Any] = {
+    "shared": False,
+    "router:external": False,
+    "is_default": False,
+    "distributed": False,
+    "ha": False,
+    "binding:host_id": "",
+    "binding:profile": {},
+    "device_owner": "",
+    "service_types": [],
+    "allowed_address_pairs": [],
+}
 
 
 @functools.lru_cache(maxsize=256)
@@ -44,8 +53,13 @@ def check(call: Call, action: str, body: Struct, target: Mapping[str, Any]) -> N
 
 def _parts(value: Any) -> set[str]:
     items = value if isinstance(value, list) else [value]
-    return {field.encode_name for item in items if isinstance(item, Struct) for field in msgspec.structs.fields(item)
-            if getattr(item, field.name) not in (UNSET, None)}
+    return {
+        field.encode_name
+        for item in items
+        if isinstance(item, Struct)
+        for field in msgspec.structs.fields(item)
+        if getattr(item, field.name) not in (UNSET, None)
+    }
 
 
 def require(call: Call, action: str, target: Mapping[str, Any]) -> None:
@@ -73,9 +87,17 @@ def shown(call: Call, resource: str, views: list[dict[str, Any]]) -> list[dict[s
 
 def standard(row: Any) -> dict[str, Any]:
     """What every resource shows."""
-    return {"id": row.id, "project_id": row.project_id, "tenant_id": row.project_id, "name": row.name,
-            "description": row.description, "tags": row.tags, "revision_number": row.revision_number,
-            "created_at": clock.iso(row.created_at), "updated_at": clock.iso(row.updated_at)}
+    return {
+        "id": row.id,
+        "project_id": row.project_id,
+        "tenant_id": row.project_id,
+        "name": row.name,
+        "description": row.description,
+        "tags": row.tags,
+        "revision_number": row.revision_number,
+        "created_at": clock.iso(row.created_at),
+        "updated_at": clock.iso(row.updated_at),
+    }
 
 
 def constrain(call: Call, row: Any) -> None:

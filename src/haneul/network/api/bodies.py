@@ -23,7 +23,9 @@ def one(body: Body, name: str, kind: type[T], *, read_only: frozenset[str] = fro
     return _convert(body[name], kind, read_only, "Cannot update read-only attribute {}")
 
 
-def some(body: Body, name: str, plural: str, kind: type[T], *, read_only: frozenset[str] = frozenset()) -> tuple[list[T], bool]:
+def some(
+    body: Body, name: str, plural: str, kind: type[T], *, read_only: frozenset[str] = frozenset()
+) -> tuple[list[T], bool]:
     """The objects of a create, and whether they were sent as a list."""
     refusal = "Attribute '{}' not allowed in POST"
     if plural in body:
@@ -72,4 +74,6 @@ def _refused(text: str, value: dict[str, Any]) -> BadRequest:
     length = re.search(r"length <= (\d+)", reason)
     if length and isinstance(given, str):
         return BadAttribute(attribute, f"'{given[:300]}' exceeds maximum length of {length[1]}")
-    return BadAttribute(attribute or "the request", f"{str(given)[:80]!r} is not valid: {reason}" if attribute else reason)
+    return BadAttribute(
+        attribute or "the request", f"{str(given)[:80]!r} is not valid: {reason}" if attribute else reason
+    )

@@ -16,8 +16,22 @@ from haneul.network.api.networks import Name, Project
 from haneul.network.model import FloatingIpRow, NetworkRow, PortRow, SubnetRow
 
 routes = Routes()
-READ_ONLY = frozenset({"id", "status", "created_at", "updated_at", "revision_number", "tags", "router_id", "floating_network_id",
-                       "floating_ip_address", "project_id", "tenant_id", "port_details"})
+READ_ONLY = frozenset(
+    {
+        "id",
+        "status",
+        "created_at",
+        "updated_at",
+        "revision_number",
+        "tags",
+        "router_id",
+        "floating_network_id",
+        "floating_ip_address",
+        "project_id",
+        "tenant_id",
+        "port_details",
+    }
+)
 
 
 class UpdateFloatingIp(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -38,27 +52,73 @@ class CreateFloatingIp(UpdateFloatingIp, kw_only=True, forbid_unknown_fields=Tru
 
 def view(tx: Transaction, rows: list[FloatingIpRow]) -> list[dict[str, Any]]:
     wanted = [row.port_id for row in rows if row.port_id]
-    details = {id: {"name": name, "network_id": network, "mac_address": mac, "admin_state_up": up, "status": status,
-                    "device_id": device, "device_owner": owner}
-               for id, name, network, mac, up, status, device, owner in tx.execute(select(
-                   PortRow.id, PortRow.name, PortRow.network_id, PortRow.mac_address, PortRow.admin_state_up, PortRow.status,
-                   PortRow.device_id, PortRow.device_owner).where(PortRow.id.in_(wanted)))} if wanted else {}
+    details = (
+        {
+            id: {
+                "name": name,
+                "network_id": network,
+                "mac_address": mac,
+                "admin_state_up": up,
+                "status": status,
+                "device_id": device,
+                "device_owner": owner,
+            }
+            for id, name, network, mac, up, status, device, owner in tx.execute(
+                select(
+                    PortRow.id,
+                    PortRow.name,
+                    PortRow.network_id,
+                    PortRow.mac_address,
+                    PortRow.admin_state_up,
+                    PortRow.status,
+                    PortRow.device_id,
+                    PortRow.device_owner,
+                ).where(PortRow.id.in_(wanted))
+            )
+        }
+        if wanted
+        else {}
+    )
     found = []
     for row in rows:
-        entry = {**attributes.standard(row), "floating_network_id": row.floating_network_id,
-                 "floating_ip_address": row.floating_ip_address, "port_id": row.port_id,
-                 "fixed_ip_address": row.fixed_ip_address, "router_id": row.router_id, "status": row.status,
-                 "dns_name": row.dns_name, "dns_domain": row.dns_domain, "port_details": details.get(row.port_id or "")}
+        entry = {
+            **attributes.standard(row),
+            "floating_network_id": row.floating_network_id,
+            "floating_ip_address": row.floating_ip_address,
+            "port_id": row.port_id,
+            "fixed_ip_address": row.fixed_ip_address,
+            "router_id": row.router_id,
+            "status": row.status,
+            "dns_name": row.dns_name,
+            "dns_domain": row.dns_domain,
+            "port_details": details.get(row.port_id or ""),
+        }
         del entry["name"]
         found.append(entry)
     return found
 
 
 LISTING = lists.Listing(
-    resource="floatingip", plural="floatingips", model=FloatingIpRow, view=view,
+    resource="floatingip",
+    plural="floatingips",
+    model=FloatingIpRow,
+    view=view,
     visible=lambda context: access.owned(FloatingIpRow, context),
-    columns={**lists.standard_columns(FloatingIpRow), **{name: getattr(FloatingIpRow, name) for name in (
-        "floating_network_id", "floating_ip_address", "port_id", "fixed_ip_address", "router_id", "status")}})
+    columns={
+        **lists.standard_columns(FloatingIpRow),
+        **{
+            name: getattr(FloatingIpRow, name)
+            for name in (
+                "floating_network_id",
+                "floating_ip_address",
+                "port_id",
+                "fixed_ip_address",
+                "router_id",
+                "status",
+            )
+        },
+    },
+)
 
 
 def _one(call: Call, row: FloatingIpRow) -> dict[str, Any]:
@@ -81,8 +141,13 @@ def show(call: Call) -> dict[str, Any]:
 
 @routes.post("/floatingips", rule="create_floatingip", body=bodies.Body, status=201)
 def create(call: Call, body: bodies.Body) -> dict[str, Any]:
-    wanted, bulk = bodies.some(body, "floatingip", "floatingips", CreateFloatingIp,
-                               read_only=READ_ONLY - {"floating_network_id", "floating_ip_address", "project_id", "tenant_id"})
+    wanted, bulk = bodies.some(
+        body,
+        "floatingip",
+        "floatingips",
+        CreateFloatingIp,
+        read_only=READ_ONLY - {"floating_network_id", "floating_ip_address", "project_id", "tenant_id"},
+    )
     rows = [_create(call, new) for new in wanted]
     return {"floatingips": attributes.shown(call, "floatingip", view(call.tx, rows))} if bulk else _one(call, rows[0])
 
@@ -94,10 +159,16 @@ def _create(call: Call, new: CreateFloatingIp) -> FloatingIpRow:
     if new.floating_ip_address:
         attributes.check(call, "create_floatingip", new, target)
     return floating_ips.create(
-        call.tx, call.context, project_id=project, floating_network_id=new.floating_network_id,
-        floating_ip_address=new.floating_ip_address or None, subnet_id=new.subnet_id or None, port_id=new.port_id or None,
+        call.tx,
+        call.context,
+        project_id=project,
+        floating_network_id=new.floating_network_id,
+        floating_ip_address=new.floating_ip_address or None,
+        subnet_id=new.subnet_id or None,
+        port_id=new.port_id or None,
         fixed_ip_address=new.fixed_ip_address or None,
-        **attributes.columns(new, {name: name for name in ("description", "dns_name", "dns_domain")}))
+        **attributes.columns(new, {name: name for name in ("description", "dns_name", "dns_domain")}),
+    )
 
 
 @routes.put("/floatingips/{floatingip_id}", rule="update_floatingip", target=loaded, body=bodies.Body)
@@ -105,8 +176,17 @@ def update(call: Call, row: FloatingIpRow, body: bodies.Body) -> dict[str, Any]:
     new = bodies.one(body, "floatingip", UpdateFloatingIp, read_only=READ_ONLY)
     attributes.constrain(call, row)
     port = new.port_id if new.port_id != "" else None
-    return _one(call, floating_ips.update(call.tx, call.context, row, port_id=port, fixed_ip_address=new.fixed_ip_address,
-                                          **attributes.columns(new, {"description": "description"})))
+    return _one(
+        call,
+        floating_ips.update(
+            call.tx,
+            call.context,
+            row,
+            port_id=port,
+            fixed_ip_address=new.fixed_ip_address,
+            **attributes.columns(new, {"description": "description"}),
+        ),
+    )
 
 
 @routes.delete("/floatingips/{floatingip_id}", rule="delete_floatingip", target=loaded)
@@ -118,9 +198,22 @@ def delete(call: Call, row: FloatingIpRow) -> None:
 @routes.get("/floatingip_pools", rule="get_floatingip")
 def pools(call: Call) -> dict[str, Any]:
     """The subnets that floating IPs can come from."""
-    rows = call.tx.execute(select(SubnetRow.id, SubnetRow.name, SubnetRow.cidr, NetworkRow.id)
-                           .join(NetworkRow, NetworkRow.id == SubnetRow.network_id)
-                           .where(NetworkRow.external, SubnetRow.ip_version == 4, access.networks(call.context)))
+    rows = call.tx.execute(
+        select(SubnetRow.id, SubnetRow.name, SubnetRow.cidr, NetworkRow.id)
+        .join(NetworkRow, NetworkRow.id == SubnetRow.network_id)
+        .where(NetworkRow.external, SubnetRow.ip_version == 4, access.networks(call.context))
+    )
     project = call.context.project_id
-    return {"floatingip_pools": [{"subnet_id": id, "subnet_name": name, "cidr": cidr, "network_id": network, "project_id": project,
-                                  "tenant_id": project} for id, name, cidr, network in rows]}
+    return {
+        "floatingip_pools": [
+            {
+                "subnet_id": id,
+                "subnet_name": name,
+                "cidr": cidr,
+                "network_id": network,
+                "project_id": project,
+                "tenant_id": project,
+            }
+            for id, name, cidr, network in rows
+        ]
+    }

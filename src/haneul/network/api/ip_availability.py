@@ -20,29 +20,61 @@ def _views(call: Call, networks: list[NetworkRow], version: int | None) -> list[
     """Three statements for any number of networks."""
     ids = [row.id for row in networks]
     query = select(SubnetRow).where(SubnetRow.network_id.in_(ids))
-    subnets = list(call.tx.execute(query if version is None else query.where(SubnetRow.ip_version == version)).scalars())
-    used = {id: count for id, count in call.tx.execute(select(AllocationRow.subnet_id, func.count()).where(
-        AllocationRow.network_id.in_(ids)).group_by(AllocationRow.subnet_id))}
+    subnets = list(
+        call.tx.execute(query if version is None else query.where(SubnetRow.ip_version == version)).scalars()
+    )
+    used = {
+        id: count
+        for id, count in call.tx.execute(
+            select(AllocationRow.subnet_id, func.count())
+            .where(AllocationRow.network_id.in_(ids))
+            .group_by(AllocationRow.subnet_id)
+        )
+    }
     found = []
     for row in networks:
-        mine = [{"subnet_id": subnet.id, "subnet_name": subnet.name, "cidr": subnet.cidr, "ip_version": subnet.ip_version,
-                 "total_ips": _size(subnet), "used_ips": used.get(subnet.id, 0)} for subnet in subnets if subnet.network_id == row.id]
-        found.append({"network_id": row.id, "network_name": row.name, "project_id": row.project_id, "tenant_id": row.project_id,
-                      "total_ips": sum(entry["total_ips"] for entry in mine), "used_ips": sum(entry["used_ips"] for entry in mine),
-                      "subnet_ip_availability": mine})
+        mine: list[dict[str, Any]] = [
+            {
+                "subnet_id": subnet.id,
+                "subnet_name": subnet.name,
+                "cidr": subnet.cidr,
+                "ip_version": subnet.ip_version,
+                "total_ips": _size(subnet),
+                "used_ips": used.get(subnet.id, 0),
+            }
+            for subnet in subnets
+            if subnet.network_id == row.id
+        ]
+        found.append(
+            {
+                "network_id": row.id,
+                "network_name": row.name,
+                "project_id": row.project_id,
+                "tenant_id": row.project_id,
+                "total_ips": sum(entry["total_ips"] for entry in mine),
+                "used_ips": sum(entry["used_ips"] for entry in mine),
+                "subnet_ip_availability": mine,
+            }
+        )
     return found
 
 
 def _size(subnet: SubnetRow) -> int:
-    return sum(int(ipaddress.ip_address(pool["end"])) - int(ipaddress.ip_address(pool["start"])) + 1
-               for pool in subnet.allocation_pools)
+    return sum(
+        int(ipaddress.ip_address(pool["end"])) - int(ipaddress.ip_address(pool["start"])) + 1
+        for pool in subnet.allocation_pools
+    )
 
 
 @routes.get("/network-ip-availabilities", rule="get_network_ip_availability")
 def index(call: Call) -> dict[str, Any]:
     query = select(NetworkRow).order_by(NetworkRow.id)
-    for key, column in (("network_id", NetworkRow.id), ("network_name", NetworkRow.name), ("project_id", NetworkRow.project_id),
-                        ("tenant_id", NetworkRow.project_id)):
+    for key, column in (
+        ("network_id", NetworkRow.id),
+        ("network_name", NetworkRow.name),
+        ("project_id", NetworkRow.project_id),
+        ("tenant_id", NetworkRow.project_id),
+    ):
         if call.arguments(key):
             query = query.where(column.in_(call.arguments(key)))
     version = call.argument("ip_version")

@@ -18,8 +18,19 @@ from haneul.kernel.wire.call import Call
 from haneul.network.api import attributes
 
 Filter = Callable[[list[str]], ColumnElement[bool]]
-_OWN = {"fields", "limit", "marker", "page_reverse", "sort_key", "sort_dir", "tags", "tags-any", "not-tags", "not-tags-any",
-        "changed_since"}
+_OWN = {
+    "fields",
+    "limit",
+    "marker",
+    "page_reverse",
+    "sort_key",
+    "sort_dir",
+    "tags",
+    "tags-any",
+    "not-tags",
+    "not-tags-any",
+    "changed_since",
+}
 
 
 class Listing(Struct, kw_only=True):
@@ -51,7 +62,9 @@ def answer(call: Call, listing: Listing) -> dict[str, Any]:
 
 
 def page(call: Call, listing: Listing) -> tuple[list[Any], list[dict[str, str]]]:
-    query: Any = select(*(listing.light or (listing.model,))).where(listing.visible(call.context), *_conditions(call, listing))
+    query: Any = select(*(listing.light or (listing.model,))).where(
+        listing.visible(call.context), *_conditions(call, listing)
+    )
     sort = paging.sort_of(call, list(listing.columns), [("id", "asc")])
     reverse = paging.flag(call.argument("page_reverse") or "false")
     if reverse:
@@ -61,10 +74,13 @@ def page(call: Call, listing: Listing) -> tuple[list[Any], list[dict[str, str]]]
     marker = call.argument("marker")
     last = None
     if marker:
-        last = call.tx.execute(select(listing.model).where(
-            listing.model.id == marker, listing.visible(call.context))).scalar()
+        last = call.tx.execute(
+            select(listing.model).where(listing.model.id == marker, listing.visible(call.context))
+        ).scalar()
         if last is None:
-            raise BadRequest(f"Invalid input for operation: '{marker[:64]}' is not a valid marker.", type="InvalidInput")
+            raise BadRequest(
+                f"Invalid input for operation: '{marker[:64]}' is not a valid marker.", type="InvalidInput"
+            )
     query = paging.order(query, listing.columns, sort, last)
     if limit is not None:
         query = query.limit(limit)
@@ -103,7 +119,9 @@ def _conditions(call: Call, listing: Listing) -> list[ColumnElement[bool]]:
     asked: dict[str, list[str]] = {}
     for key, value in call.query:
         asked.setdefault(key, []).append(value)
-    unknown = sorted(key for key in asked if key not in listing.columns and key not in listing.filters and key not in _OWN)
+    unknown = sorted(
+        key for key in asked if key not in listing.columns and key not in listing.filters and key not in _OWN
+    )
     if unknown:
         raise BadRequest(f"{unknown} is invalid attribute for filtering")
     found = []
@@ -131,16 +149,16 @@ def _matches(name: str, column: Any, values: list[str]) -> ColumnElement[bool]:
         return column.in_([_moment(value) for value in values])  # type: ignore[no-any-return]
     present = [value for value in values if value not in ("", "None", "null")]
     empty = len(present) < len(values)
-    return or_(column.in_(present), or_(column.is_(None), column == "")) if empty \
-        else column.in_(present)  # type: ignore[no-any-return]
+    return or_(column.in_(present), or_(column.is_(None), column == "")) if empty else column.in_(present)  # type: ignore[no-any-return]
 
 
 def _moment(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text.replace("Z", "")).replace(tzinfo=None)
     except ValueError:
-        raise BadRequest(f"The input changed_since must be in the following format: YYYY-MM-DDTHH:MM:SS[Z], not {text[:32]}") \
-            from None
+        raise BadRequest(
+            f"The input changed_since must be in the following format: YYYY-MM-DDTHH:MM:SS[Z], not {text[:32]}"
+        ) from None
 
 
 def _tagged(column: Any, key: str, tags: list[str]) -> ColumnElement[bool]:

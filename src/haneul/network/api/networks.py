@@ -18,8 +18,23 @@ from haneul.network.model import NetworkRow, SubnetRow
 routes = Routes()
 Name = Annotated[str, Meta(max_length=255)]
 Project = Annotated[str, Meta(max_length=255)]
-READ_ONLY = frozenset({"id", "status", "subnets", "created_at", "updated_at", "revision_number", "tags", "availability_zones",
-                       "ipv4_address_scope", "ipv6_address_scope", "project_id", "tenant_id", "l2_adjacency"})
+READ_ONLY = frozenset(
+    {
+        "id",
+        "status",
+        "subnets",
+        "created_at",
+        "updated_at",
+        "revision_number",
+        "tags",
+        "availability_zones",
+        "ipv4_address_scope",
+        "ipv6_address_scope",
+        "project_id",
+        "tenant_id",
+        "l2_adjacency",
+    }
+)
 
 
 class UpdateNetwork(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -43,21 +58,47 @@ class CreateNetwork(UpdateNetwork, kw_only=True, forbid_unknown_fields=True):
     availability_zone_hints: list[str] | UnsetType = UNSET
 
 
-_COLUMNS = {name: name for name in ("name", "description", "admin_state_up", "is_default", "port_security_enabled",
-                                    "dns_domain", "shared", "external", "mtu")}
+_COLUMNS = {
+    name: name
+    for name in (
+        "name",
+        "description",
+        "admin_state_up",
+        "is_default",
+        "port_security_enabled",
+        "dns_domain",
+        "shared",
+        "external",
+        "mtu",
+    )
+}
 
 
 def view(tx: Transaction, rows: list[NetworkRow]) -> list[dict[str, Any]]:
     subnets = networks.subnet_ids(tx, [row.id for row in rows]) if rows else {}
     scopes = networks.address_scopes(tx, [row.id for row in rows]) if any(subnets.values()) else {}
-    return [{**attributes.standard(row), "status": "ACTIVE", "admin_state_up": row.admin_state_up, "shared": row.shared,
-             "router:external": row.external, **({"is_default": row.is_default} if row.external else {}),
-             "subnets": subnets[row.id], "mtu": row.mtu, "port_security_enabled": row.port_security_enabled,
-             "availability_zone_hints": row.availability_zone_hints, "availability_zones": ["nova"],
-             "dns_domain": row.dns_domain, "ipv4_address_scope": scopes.get((row.id, 4)),
-             "ipv6_address_scope": scopes.get((row.id, 6)),
-             "provider:network_type": row.type, "provider:physical_network": row.physical_network,
-             "provider:segmentation_id": row.segmentation_id} for row in rows]
+    return [
+        {
+            **attributes.standard(row),
+            "status": "ACTIVE",
+            "admin_state_up": row.admin_state_up,
+            "shared": row.shared,
+            "router:external": row.external,
+            **({"is_default": row.is_default} if row.external else {}),
+            "subnets": subnets[row.id],
+            "mtu": row.mtu,
+            "port_security_enabled": row.port_security_enabled,
+            "availability_zone_hints": row.availability_zone_hints,
+            "availability_zones": ["nova"],
+            "dns_domain": row.dns_domain,
+            "ipv4_address_scope": scopes.get((row.id, 4)),
+            "ipv6_address_scope": scopes.get((row.id, 6)),
+            "provider:network_type": row.type,
+            "provider:physical_network": row.physical_network,
+            "provider:segmentation_id": row.segmentation_id,
+        }
+        for row in rows
+    ]
 
 
 def _flag(column: Any, name: str) -> lists.Filter:
@@ -65,14 +106,28 @@ def _flag(column: Any, name: str) -> lists.Filter:
 
 
 LISTING = lists.Listing(
-    resource="network", plural="networks", model=NetworkRow, visible=access.networks, view=view,
-    columns={**lists.standard_columns(NetworkRow), "admin_state_up": NetworkRow.admin_state_up, "mtu": NetworkRow.mtu,
-             "is_default": NetworkRow.is_default, "port_security_enabled": NetworkRow.port_security_enabled,
-             "provider:network_type": NetworkRow.type, "provider:physical_network": NetworkRow.physical_network,
-             "provider:segmentation_id": NetworkRow.segmentation_id, "shared": NetworkRow.shared},
-    filters={"router:external": _flag(NetworkRow.external, "router:external"),
-             "status": lambda values: NetworkRow.id.is_not(None) if "ACTIVE" in values else NetworkRow.id.is_(None),
-             "subnets": lambda values: NetworkRow.id.in_(select(SubnetRow.network_id).where(SubnetRow.id.in_(values)))})
+    resource="network",
+    plural="networks",
+    model=NetworkRow,
+    visible=access.networks,
+    view=view,
+    columns={
+        **lists.standard_columns(NetworkRow),
+        "admin_state_up": NetworkRow.admin_state_up,
+        "mtu": NetworkRow.mtu,
+        "is_default": NetworkRow.is_default,
+        "port_security_enabled": NetworkRow.port_security_enabled,
+        "provider:network_type": NetworkRow.type,
+        "provider:physical_network": NetworkRow.physical_network,
+        "provider:segmentation_id": NetworkRow.segmentation_id,
+        "shared": NetworkRow.shared,
+    },
+    filters={
+        "router:external": _flag(NetworkRow.external, "router:external"),
+        "status": lambda values: NetworkRow.id.is_not(None) if "ACTIVE" in values else NetworkRow.id.is_(None),
+        "subnets": lambda values: NetworkRow.id.in_(select(SubnetRow.network_id).where(SubnetRow.id.in_(values))),
+    },
+)
 
 
 def _one(call: Call, row: NetworkRow) -> dict[str, Any]:
@@ -88,10 +143,21 @@ def index(call: Call) -> dict[str, Any]:
     shared = call.argument("shared")
     if shared is not None and not access.sees_all(call.context):  # "shared" for a project means: with this project
         seen = access.shared_with(call.context, "access_as_shared")
-        condition = or_(NetworkRow.shared, and_(NetworkRow.id.in_(seen), NetworkRow.project_id != call.context.project_id))
+        condition = or_(
+            NetworkRow.shared, and_(NetworkRow.id.in_(seen), NetworkRow.project_id != call.context.project_id)
+        )
         listing = lists.Listing(
-            resource="network", plural="networks", model=NetworkRow, visible=access.networks, view=view, columns=LISTING.columns,
-            filters={**LISTING.filters, "shared": lambda values: condition if paging.flag(values[-1]) else not_(condition)})
+            resource="network",
+            plural="networks",
+            model=NetworkRow,
+            visible=access.networks,
+            view=view,
+            columns=LISTING.columns,
+            filters={
+                **LISTING.filters,
+                "shared": lambda values: condition if paging.flag(values[-1]) else not_(condition),
+            },
+        )
         return lists.answer(call, listing)
     return lists.answer(call, LISTING)
 
@@ -114,8 +180,11 @@ def _create(call: Call, new: CreateNetwork) -> NetworkRow:
     attributes.require(call, "create_network", target)
     attributes.check(call, "create_network", new, target)
     values = attributes.columns(new, {**_COLUMNS, "availability_zone_hints": "availability_zone_hints"})
-    segment = segments.Wanted(new.network_type or None, new.physical_network or None,
-                              None if new.segmentation_id is UNSET else new.segmentation_id)
+    segment = segments.Wanted(
+        new.network_type or None,
+        new.physical_network or None,
+        None if new.segmentation_id is UNSET else new.segmentation_id,
+    )
     return networks.create(call.tx, call.context, project_id=project, segment=segment, **values)
 
 
@@ -126,10 +195,12 @@ def update(call: Call, row: NetworkRow, body: bodies.Body) -> dict[str, Any]:
     attributes.check(call, "update_network", new, {"project_id": row.project_id})
     if new.network_type is not UNSET or new.physical_network is not UNSET:
         from haneul.network.errors import InvalidInput
+
         raise InvalidInput("Plugin does not support updating provider attributes")
     if new.segmentation_id is not UNSET and new.segmentation_id != row.segmentation_id:
-        row.segmentation_id = segments.allocate(call.tx, segments.Wanted(
-            row.type, row.physical_network, new.segmentation_id)).segmentation_id
+        row.segmentation_id = segments.allocate(
+            call.tx, segments.Wanted(row.type, row.physical_network, new.segmentation_id)
+        ).segmentation_id
     return _one(call, networks.update(call.tx, row, attributes.columns(new, _COLUMNS)))
 
 

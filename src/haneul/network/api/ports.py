@@ -18,8 +18,23 @@ from haneul.network.api.networks import Name, Project
 from haneul.network.model import AllocationRow, MembershipRow, NetworkRow, PortRow
 
 routes = Routes()
-READ_ONLY = frozenset({"id", "status", "created_at", "updated_at", "revision_number", "tags", "network_id", "project_id", "tenant_id",
-                       "binding:vif_type", "binding:vif_details", "dns_assignment", "resource_request"})
+READ_ONLY = frozenset(
+    {
+        "id",
+        "status",
+        "created_at",
+        "updated_at",
+        "revision_number",
+        "tags",
+        "network_id",
+        "project_id",
+        "tenant_id",
+        "binding:vif_type",
+        "binding:vif_details",
+        "dns_assignment",
+        "resource_request",
+    }
+)
 
 
 class FixedIp(Struct, forbid_unknown_fields=True):
@@ -63,14 +78,40 @@ class CreatePort(UpdatePort, kw_only=True, forbid_unknown_fields=True):
     tags: list[Annotated[str, Meta(max_length=255)]] | UnsetType = UNSET
 
 
-_LIGHT = tuple(getattr(PortRow, name) for name in (
-    "id", "project_id", "name", "description", "tags", "revision_number", "created_at", "updated_at", "network_id", "mac_address",
-    "status", "admin_state_up", "device_id", "device_owner", "host", "vnic_type", "profile", "port_security_enabled",
-    "allowed_address_pairs", "extra_dhcp_opts", "dns_name"))
-_ADDRESSES = select(AllocationRow.port_id, AllocationRow.subnet_id, AllocationRow.ip_address).where(
-    AllocationRow.port_id.in_(bindparam("ids", expanding=True))).order_by(AllocationRow.number)
+_LIGHT = tuple(
+    getattr(PortRow, name)
+    for name in (
+        "id",
+        "project_id",
+        "name",
+        "description",
+        "tags",
+        "revision_number",
+        "created_at",
+        "updated_at",
+        "network_id",
+        "mac_address",
+        "status",
+        "admin_state_up",
+        "device_id",
+        "device_owner",
+        "host",
+        "vnic_type",
+        "profile",
+        "port_security_enabled",
+        "allowed_address_pairs",
+        "extra_dhcp_opts",
+        "dns_name",
+    )
+)
+_ADDRESSES = (
+    select(AllocationRow.port_id, AllocationRow.subnet_id, AllocationRow.ip_address)
+    .where(AllocationRow.port_id.in_(bindparam("ids", expanding=True)))
+    .order_by(AllocationRow.number)
+)
 _MEMBERSHIPS = select(MembershipRow.port_id, MembershipRow.security_group_id).where(
-    MembershipRow.port_id.in_(bindparam("ids", expanding=True)))
+    MembershipRow.port_id.in_(bindparam("ids", expanding=True))
+)
 
 
 def view(tx: Transaction, rows: list[Any]) -> list[dict[str, Any]]:
@@ -93,14 +134,28 @@ def _details(tx: Transaction, rows: list[Any]) -> tuple[dict[str, list[dict[str,
 
 
 def _view(row: Any, ips: list[dict[str, str]], groups: list[str], domain: str) -> dict[str, Any]:
-    return {**attributes.standard(row), "network_id": row.network_id, "mac_address": row.mac_address, "status": row.status,
-            "admin_state_up": row.admin_state_up, "device_id": row.device_id, "device_owner": row.device_owner,
-            "fixed_ips": ips, "security_groups": groups, "port_security_enabled": row.port_security_enabled,
-            "allowed_address_pairs": row.allowed_address_pairs, "extra_dhcp_opts": row.extra_dhcp_opts, "dns_name": row.dns_name,
-            "dns_assignment": [_assignment(row, entry["ip_address"], domain) for entry in ips],
-            "binding:host_id": row.host, "binding:vnic_type": row.vnic_type, "binding:profile": row.profile,
-            "binding:vif_type": "bridge" if row.host else "unbound",
-            "binding:vif_details": {"port_filter": True, "connectivity": "l2"} if row.host else {}, "resource_request": None}
+    return {
+        **attributes.standard(row),
+        "network_id": row.network_id,
+        "mac_address": row.mac_address,
+        "status": row.status,
+        "admin_state_up": row.admin_state_up,
+        "device_id": row.device_id,
+        "device_owner": row.device_owner,
+        "fixed_ips": ips,
+        "security_groups": groups,
+        "port_security_enabled": row.port_security_enabled,
+        "allowed_address_pairs": row.allowed_address_pairs,
+        "extra_dhcp_opts": row.extra_dhcp_opts,
+        "dns_name": row.dns_name,
+        "dns_assignment": [_assignment(row, entry["ip_address"], domain) for entry in ips],
+        "binding:host_id": row.host,
+        "binding:vnic_type": row.vnic_type,
+        "binding:profile": row.profile,
+        "binding:vif_type": "bridge" if row.host else "unbound",
+        "binding:vif_details": {"port_filter": True, "connectivity": "l2"} if row.host else {},
+        "resource_request": None,
+    }
 
 
 def _assignment(row: Any, ip: str, domain: str) -> dict[str, str]:
@@ -127,13 +182,37 @@ def _by_address(values: list[str]) -> Any:
 
 
 LISTING = lists.Listing(
-    resource="port", plural="ports", model=PortRow, visible=access.ports, view=view, light=_LIGHT,
-    columns={**lists.standard_columns(PortRow), **{name: getattr(PortRow, name) for name in (
-        "network_id", "mac_address", "status", "admin_state_up", "device_id", "device_owner", "port_security_enabled", "dns_name")},
-        "binding:host_id": PortRow.host, "binding:vnic_type": PortRow.vnic_type},
-    filters={"fixed_ips": _by_address,
-             "security_groups": lambda values: PortRow.id.in_(
-                 select(MembershipRow.port_id).where(MembershipRow.security_group_id.in_(values)))})
+    resource="port",
+    plural="ports",
+    model=PortRow,
+    visible=access.ports,
+    view=view,
+    light=_LIGHT,
+    columns={
+        **lists.standard_columns(PortRow),
+        **{
+            name: getattr(PortRow, name)
+            for name in (
+                "network_id",
+                "mac_address",
+                "status",
+                "admin_state_up",
+                "device_id",
+                "device_owner",
+                "port_security_enabled",
+                "dns_name",
+            )
+        },
+        "binding:host_id": PortRow.host,
+        "binding:vnic_type": PortRow.vnic_type,
+    },
+    filters={
+        "fixed_ips": _by_address,
+        "security_groups": lambda values: PortRow.id.in_(
+            select(MembershipRow.port_id).where(MembershipRow.security_group_id.in_(values))
+        ),
+    },
+)
 
 
 def _one(call: Call, row: PortRow) -> dict[str, Any]:
@@ -148,8 +227,12 @@ def loaded(call: Call) -> PortRow:
 
 
 def _target(project: str, network: NetworkRow, owner: str) -> dict[str, Any]:
-    return {"project_id": project, "network:project_id": network.project_id, "network:shared": network.shared,
-            "device_owner_kind": "network" if owner.startswith("network:") else "other"}
+    return {
+        "project_id": project,
+        "network:project_id": network.project_id,
+        "network:shared": network.shared,
+        "device_owner_kind": "network" if owner.startswith("network:") else "other",
+    }
 
 
 @routes.get("/ports", rule="get_port")
@@ -164,7 +247,9 @@ def show(call: Call) -> dict[str, Any]:
 
 @routes.post("/ports", rule="create_port", body=bodies.Body, status=201)
 def create(call: Call, body: bodies.Body) -> dict[str, Any]:
-    wanted, bulk = bodies.some(body, "port", "ports", CreatePort, read_only=READ_ONLY - {"tags", "network_id", "project_id", "tenant_id"})
+    wanted, bulk = bodies.some(
+        body, "port", "ports", CreatePort, read_only=READ_ONLY - {"tags", "network_id", "project_id", "tenant_id"}
+    )
     rows = ports.create_many(call.tx, call.context, [_new(call, new) for new in wanted])
     return {"ports": attributes.shown(call, "port", view(call.tx, rows))} if bulk else _one(call, rows[0])
 
@@ -180,9 +265,26 @@ def _new(call: Call, new: CreatePort) -> ports.NewPort:
 
 def _values(new: UpdatePort) -> dict[str, Any]:
     """What a body sets, in the shape of the rules."""
-    values = attributes.columns(new, {name: name for name in (
-        "name", "description", "admin_state_up", "mac_address", "device_id", "device_owner", "port_security_enabled", "host",
-        "vnic_type", "dns_name", "tags") if hasattr(new, name)})
+    values = attributes.columns(
+        new,
+        {
+            name: name
+            for name in (
+                "name",
+                "description",
+                "admin_state_up",
+                "mac_address",
+                "device_id",
+                "device_owner",
+                "port_security_enabled",
+                "host",
+                "vnic_type",
+                "dns_name",
+                "tags",
+            )
+            if hasattr(new, name)
+        },
+    )
     if "host" in values:
         values["host"] = values["host"] or ""
     if new.fixed_ips is not UNSET:
@@ -193,11 +295,17 @@ def _values(new: UpdatePort) -> dict[str, Any]:
         values["profile"] = new.profile or {}
     if new.allowed_address_pairs is not UNSET:
         values["allowed_address_pairs"] = [
-            {"ip_address": pair.ip_address, **({"mac_address": pair.mac_address} if pair.mac_address is not UNSET else {})}
-            for pair in new.allowed_address_pairs or []]
+            {
+                "ip_address": pair.ip_address,
+                **({"mac_address": pair.mac_address} if pair.mac_address is not UNSET else {}),
+            }
+            for pair in new.allowed_address_pairs or []
+        ]
     if new.extra_dhcp_opts is not UNSET:
-        values["extra_dhcp_opts"] = [{"opt_name": option.opt_name, "opt_value": option.opt_value, "ip_version": option.ip_version}
-                                     for option in new.extra_dhcp_opts or []]
+        values["extra_dhcp_opts"] = [
+            {"opt_name": option.opt_name, "opt_value": option.opt_value, "ip_version": option.ip_version}
+            for option in new.extra_dhcp_opts or []
+        ]
     return values
 
 

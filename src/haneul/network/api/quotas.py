@@ -25,10 +25,18 @@ def _project(call: Call) -> dict[str, Any]:
 def index(call: Call) -> dict[str, Any]:
     """Projects with limits of their own."""
     from sqlalchemy import select
-    projects = call.tx.execute(select(quota.QuotaLimit.project_id).distinct().where(
-        quota.QuotaLimit.service == SERVICE)).scalars().all()
-    return {"quotas": [{**quota.limits(call.tx, SERVICE, project, RESOURCES), "project_id": project, "tenant_id": project}
-                       for project in projects]}
+
+    projects = (
+        call.tx.execute(select(quota.QuotaLimit.project_id).distinct().where(quota.QuotaLimit.service == SERVICE))
+        .scalars()
+        .all()
+    )
+    return {
+        "quotas": [
+            {**quota.limits(call.tx, SERVICE, project, RESOURCES), "project_id": project, "tenant_id": project}
+            for project in projects
+        ]
+    }
 
 
 @routes.get("/quotas/{project_id}", rule="get_quota", target=_project)
@@ -44,8 +52,16 @@ def defaults(call: Call, project: dict[str, Any]) -> dict[str, Any]:
 @routes.get("/quotas/{project_id}/details", rule="get_quota", target=_project)
 def details(call: Call, project: dict[str, Any]) -> dict[str, Any]:
     limits = quota.limits(call.tx, SERVICE, project["project_id"], RESOURCES)
-    return {"quota": {name: {"limit": limits[name], "used": quota.used(call.tx, SERVICE, project["project_id"], name),
-                             "reserved": 0} for name in RESOURCES}}
+    return {
+        "quota": {
+            name: {
+                "limit": limits[name],
+                "used": quota.used(call.tx, SERVICE, project["project_id"], name),
+                "reserved": 0,
+            }
+            for name in RESOURCES
+        }
+    }
 
 
 @routes.get("/quotas/{project_id}/details.json", rule="get_quota", target=_project)
@@ -69,8 +85,10 @@ def update(call: Call, body: bodies.Body) -> dict[str, Any]:
             raise BadRequest(f"Unrecognized attribute(s) '{str(name)[:64]}'")
         number = _number(name, value)
         if check_limit and number >= 0 and quota.used(call.tx, SERVICE, project, name) > number:
-            raise BadRequest(f"Quota limit {number} for {name} must be greater than or equal to already used resources.",
-                             type="InvalidQuotaValue")
+            raise BadRequest(
+                f"Quota limit {number} for {name} must be greater than or equal to already used resources.",
+                type="InvalidQuotaValue",
+            )
         quota.set_limit(call.tx, SERVICE, project, name, number)
     call.tx.flush()
     return {"quota": quota.limits(call.tx, SERVICE, project, RESOURCES)}

@@ -33,14 +33,32 @@ class UpdatePolicy(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def view(tx: Transaction, rows: list[RbacRow]) -> list[dict[str, Any]]:
-    return [{"id": row.id, "project_id": row.project_id, "tenant_id": row.project_id, "object_type": row.object_type,
-             "object_id": row.object_id, "action": row.action, "target_tenant": row.target_project} for row in rows]
+    return [
+        {
+            "id": row.id,
+            "project_id": row.project_id,
+            "tenant_id": row.project_id,
+            "object_type": row.object_type,
+            "object_id": row.object_id,
+            "action": row.action,
+            "target_tenant": row.target_project,
+        }
+        for row in rows
+    ]
 
 
 LISTING = lists.Listing(
-    resource="rbac_policy", plural="rbac_policies", model=RbacRow, view=view, visible=rbac.visible,
-    columns={**{name: getattr(RbacRow, name) for name in ("id", "project_id", "object_type", "object_id", "action")},
-             "tenant_id": RbacRow.project_id, "target_tenant": RbacRow.target_project})
+    resource="rbac_policy",
+    plural="rbac_policies",
+    model=RbacRow,
+    view=view,
+    visible=rbac.visible,
+    columns={
+        **{name: getattr(RbacRow, name) for name in ("id", "project_id", "object_type", "object_id", "action")},
+        "tenant_id": RbacRow.project_id,
+        "target_tenant": RbacRow.target_project,
+    },
+)
 
 
 def loaded(call: Call) -> RbacRow:
@@ -69,14 +87,23 @@ def create(call: Call, body: bodies.Body) -> dict[str, Any]:
     target = new.target_tenant or new.target_project or ""
     attributes.require(call, "create_rbac_policy", {"project_id": project})
     _check_target(call, "create_rbac_policy", project, target)
-    row = rbac.create(call.tx, call.context, project_id=project, object_type=new.object_type, object_id=new.object_id,
-                      action=new.action, target_project=target)
+    row = rbac.create(
+        call.tx,
+        call.context,
+        project_id=project,
+        object_type=new.object_type,
+        object_id=new.object_id,
+        action=new.action,
+        target_project=target,
+    )
     return {"rbac_policy": view(call.tx, [row])[0]}
 
 
 @routes.put("/rbac-policies/{rbac_policy_id}", rule="update_rbac_policy", target=loaded, body=bodies.Body)
 def update(call: Call, row: RbacRow, body: bodies.Body) -> dict[str, Any]:
-    new = bodies.one(body, "rbac_policy", UpdatePolicy, read_only=frozenset({"object_type", "object_id", "action", "id"}))
+    new = bodies.one(
+        body, "rbac_policy", UpdatePolicy, read_only=frozenset({"object_type", "object_id", "action", "id"})
+    )
     _check_target(call, "update_rbac_policy", row.project_id, new.target_tenant)
     return {"rbac_policy": view(call.tx, [rbac.retarget(call.tx, row, new.target_tenant)])[0]}
 

@@ -20,8 +20,19 @@ from haneul.network.api.subnets import Route
 from haneul.network.model import PortRow, RouterRow
 
 routes = Routes()
-READ_ONLY = frozenset({"id", "status", "created_at", "updated_at", "revision_number", "tags", "availability_zones", "project_id",
-                       "tenant_id"})
+READ_ONLY = frozenset(
+    {
+        "id",
+        "status",
+        "created_at",
+        "updated_at",
+        "revision_number",
+        "tags",
+        "availability_zones",
+        "project_id",
+        "tenant_id",
+    }
+)
 
 
 class GatewayInfo(Struct, forbid_unknown_fields=True):
@@ -63,13 +74,31 @@ class Extra(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 def view(tx: Transaction, rows: list[RouterRow]) -> list[dict[str, Any]]:
-    gateways = {port.id: port for port in tx.execute(select(PortRow).where(
-        PortRow.id.in_([row.gateway_port_id for row in rows if row.gateway_port_id]))).scalars()} \
-        if any(row.gateway_port_id for row in rows) else {}
-    return [{**attributes.standard(row), "status": "ACTIVE", "admin_state_up": row.admin_state_up,
-             "external_gateway_info": _gateway(row, gateways.get(row.gateway_port_id or "")), "routes": row.routes,
-             "distributed": False, "ha": False, "flavor_id": None, "availability_zone_hints": row.availability_zone_hints,
-             "availability_zones": ["nova"] if row.host else []} for row in rows]
+    gateways = (
+        {
+            port.id: port
+            for port in tx.execute(
+                select(PortRow).where(PortRow.id.in_([row.gateway_port_id for row in rows if row.gateway_port_id]))
+            ).scalars()
+        }
+        if any(row.gateway_port_id for row in rows)
+        else {}
+    )
+    return [
+        {
+            **attributes.standard(row),
+            "status": "ACTIVE",
+            "admin_state_up": row.admin_state_up,
+            "external_gateway_info": _gateway(row, gateways.get(row.gateway_port_id or "")),
+            "routes": row.routes,
+            "distributed": False,
+            "ha": False,
+            "flavor_id": None,
+            "availability_zone_hints": row.availability_zone_hints,
+            "availability_zones": ["nova"] if row.host else [],
+        }
+        for row in rows
+    ]
 
 
 def _gateway(row: RouterRow, port: PortRow | None) -> dict[str, Any] | None:
@@ -79,11 +108,19 @@ def _gateway(row: RouterRow, port: PortRow | None) -> dict[str, Any] | None:
 
 
 LISTING = lists.Listing(
-    resource="router", plural="routers", model=RouterRow, visible=lambda context: access.owned(RouterRow, context), view=view,
+    resource="router",
+    plural="routers",
+    model=RouterRow,
+    visible=lambda context: access.owned(RouterRow, context),
+    view=view,
     columns={**lists.standard_columns(RouterRow), "admin_state_up": RouterRow.admin_state_up},
-    filters={"status": lambda values: RouterRow.id.is_not(None) if "ACTIVE" in values else RouterRow.id.is_(None),
-             "external_gateway_info": lambda values: RouterRow.gateway_network_id.in_(
-                 [value.partition("=")[2] for value in values if value.startswith("network_id=")])})
+    filters={
+        "status": lambda values: RouterRow.id.is_not(None) if "ACTIVE" in values else RouterRow.id.is_(None),
+        "external_gateway_info": lambda values: RouterRow.gateway_network_id.in_(
+            [value.partition("=")[2] for value in values if value.startswith("network_id=")]
+        ),
+    },
+)
 
 
 def _one(call: Call, row: RouterRow) -> dict[str, Any]:
@@ -102,14 +139,19 @@ def _wanted(info: GatewayInfo | None, row: RouterRow | None) -> routers.Gateway 
     if network is None:
         raise BadRequest("Bad router request: network_id must be specified.", type="BadRequest")
     return routers.Gateway(
-        network_id=network, enable_snat=info.enable_snat,
-        external_fixed_ips=UNSET if info.external_fixed_ips is UNSET else [
-            Wish(entry.subnet_id or None, entry.ip_address or None) for entry in info.external_fixed_ips])
+        network_id=network,
+        enable_snat=info.enable_snat,
+        external_fixed_ips=UNSET
+        if info.external_fixed_ips is UNSET
+        else [Wish(entry.subnet_id or None, entry.ip_address or None) for entry in info.external_fixed_ips],
+    )
 
 
 def _refuse_kinds(new: CreateRouter | UpdateRouter) -> None:
     if new.distributed is True or new.ha is True:
-        raise BadRequest("Bad router request: distributed and highly available routers are not supported.", type="BadRequest")
+        raise BadRequest(
+            "Bad router request: distributed and highly available routers are not supported.", type="BadRequest"
+        )
 
 
 @routes.get("/routers", rule="get_router")
@@ -136,8 +178,15 @@ def _create(call: Call, new: CreateRouter) -> RouterRow:
     attributes.check(call, "create_router", new, target)
     _refuse_kinds(new)
     gateway = _wanted(new.external_gateway_info, None) if new.external_gateway_info else None
-    return routers.create(call.tx, call.context, project_id=project, gateway=gateway, **attributes.columns(
-        new, {name: name for name in ("name", "description", "admin_state_up", "availability_zone_hints")}))
+    return routers.create(
+        call.tx,
+        call.context,
+        project_id=project,
+        gateway=gateway,
+        **attributes.columns(
+            new, {name: name for name in ("name", "description", "admin_state_up", "availability_zone_hints")}
+        ),
+    )
 
 
 @routes.put("/routers/{router_id}", rule="update_router", target=loaded, body=bodies.Body)
@@ -164,22 +213,40 @@ def delete(call: Call, row: RouterRow) -> None:
 
 
 def _changed(row: RouterRow, port: PortRow, subnet_ids: list[str]) -> dict[str, Any]:
-    return {"id": row.id, "project_id": row.project_id, "tenant_id": row.project_id, "port_id": port.id,
-            "network_id": port.network_id, "subnet_id": subnet_ids[0], "subnet_ids": subnet_ids, "tags": row.tags}
+    return {
+        "id": row.id,
+        "project_id": row.project_id,
+        "tenant_id": row.project_id,
+        "port_id": port.id,
+        "network_id": port.network_id,
+        "subnet_id": subnet_ids[0],
+        "subnet_ids": subnet_ids,
+        "tags": row.tags,
+    }
 
 
 @routes.put("/routers/{router_id}/add_router_interface", rule="add_router_interface", target=loaded, body=bodies.Body)
 def add_interface(call: Call, row: RouterRow, body: bodies.Body) -> dict[str, Any]:
     new = bodies.plain(body, Interface)
-    return _changed(row, *routers.add_interface(call.tx, call.context, row, subnet_id=new.subnet_id or None,
-                                                port_id=new.port_id or None))
+    return _changed(
+        row,
+        *routers.add_interface(
+            call.tx, call.context, row, subnet_id=new.subnet_id or None, port_id=new.port_id or None
+        ),
+    )
 
 
-@routes.put("/routers/{router_id}/remove_router_interface", rule="remove_router_interface", target=loaded, body=bodies.Body)
+@routes.put(
+    "/routers/{router_id}/remove_router_interface", rule="remove_router_interface", target=loaded, body=bodies.Body
+)
 def remove_interface(call: Call, row: RouterRow, body: bodies.Body) -> dict[str, Any]:
     new = bodies.plain(body, Interface)
-    return _changed(row, *routers.remove_interface(call.tx, call.context, row, subnet_id=new.subnet_id or None,
-                                                   port_id=new.port_id or None))
+    return _changed(
+        row,
+        *routers.remove_interface(
+            call.tx, call.context, row, subnet_id=new.subnet_id or None, port_id=new.port_id or None
+        ),
+    )
 
 
 @routes.put("/routers/{router_id}/add_extraroutes", rule="add_extraroutes", target=loaded, body=bodies.Body)
@@ -197,5 +264,6 @@ def remove_extraroutes(call: Call, row: RouterRow, body: bodies.Body) -> dict[st
 @routes.get("/routers/{router_id}/l3-agents", rule="get_l3-router-agents")
 def agents(call: Call) -> dict[str, Any]:
     from haneul.network.api.agents import of_hosts
+
     row = loaded(call)
     return {"agents": of_hosts(call.tx, {row.host}, "L3 agent") if row.host else []}

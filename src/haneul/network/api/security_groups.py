@@ -18,8 +18,19 @@ from haneul.network.errors import SecurityGroupNotFound, SecurityGroupRuleNotFou
 from haneul.network.model import DefaultRuleRow, SecurityGroupRow, SecurityRuleRow
 
 routes = Routes()
-READ_ONLY = frozenset({"id", "created_at", "updated_at", "revision_number", "tags", "security_group_rules", "shared", "project_id",
-                       "tenant_id"})
+READ_ONLY = frozenset(
+    {
+        "id",
+        "created_at",
+        "updated_at",
+        "revision_number",
+        "tags",
+        "security_group_rules",
+        "shared",
+        "project_id",
+        "tenant_id",
+    }
+)
 
 
 class UpdateGroup(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -56,37 +67,78 @@ class CreateDefaultRule(RuleBody, kw_only=True, forbid_unknown_fields=True):
 
 
 def rule_view(row: SecurityRuleRow) -> dict[str, Any]:
-    view = {**attributes.standard(row), "security_group_id": row.security_group_id, "direction": row.direction,
-            "ethertype": row.ethertype, "protocol": row.protocol, "port_range_min": row.port_range_min,
-            "port_range_max": row.port_range_max, "remote_ip_prefix": row.remote_ip_prefix,
-            "normalized_cidr": _normalized(row.remote_ip_prefix), "remote_group_id": row.remote_group_id,
-            "remote_address_group_id": None}
+    view = {
+        **attributes.standard(row),
+        "security_group_id": row.security_group_id,
+        "direction": row.direction,
+        "ethertype": row.ethertype,
+        "protocol": row.protocol,
+        "port_range_min": row.port_range_min,
+        "port_range_max": row.port_range_max,
+        "remote_ip_prefix": row.remote_ip_prefix,
+        "normalized_cidr": _normalized(row.remote_ip_prefix),
+        "remote_group_id": row.remote_group_id,
+        "remote_address_group_id": None,
+    }
     del view["name"], view["tags"]
     return view
 
 
 def _normalized(prefix: str | None) -> str | None:
     import ipaddress
+
     return str(ipaddress.ip_network(prefix, strict=False)) if prefix else None
 
 
 def view(tx: Transaction, rows: list[SecurityGroupRow]) -> list[dict[str, Any]]:
     rules = security_groups.rules_of(tx, [row.id for row in rows]) if rows else {}
-    return [{**attributes.standard(row), "stateful": row.stateful, "shared": row.shared,
-             "security_group_rules": [rule_view(rule) for rule in rules[row.id]]} for row in rows]
+    return [
+        {
+            **attributes.standard(row),
+            "stateful": row.stateful,
+            "shared": row.shared,
+            "security_group_rules": [rule_view(rule) for rule in rules[row.id]],
+        }
+        for row in rows
+    ]
 
 
 LISTING = lists.Listing(
-    resource="security_group", plural="security_groups", model=SecurityGroupRow, view=view,
+    resource="security_group",
+    plural="security_groups",
+    model=SecurityGroupRow,
+    view=view,
     visible=lambda context: access.shareable(SecurityGroupRow, context),
-    columns={**lists.standard_columns(SecurityGroupRow), "stateful": SecurityGroupRow.stateful, "shared": SecurityGroupRow.shared})
+    columns={
+        **lists.standard_columns(SecurityGroupRow),
+        "stateful": SecurityGroupRow.stateful,
+        "shared": SecurityGroupRow.shared,
+    },
+)
 
 RULES = lists.Listing(
-    resource="security_group_rule", plural="security_group_rules", model=SecurityRuleRow,
-    view=lambda tx, rows: [rule_view(row) for row in rows], visible=lambda context: access.owned(SecurityRuleRow, context),
-    columns={**lists.standard_columns(SecurityRuleRow), **{name: getattr(SecurityRuleRow, name) for name in (
-        "security_group_id", "direction", "ethertype", "protocol", "port_range_min", "port_range_max", "remote_ip_prefix",
-        "remote_group_id")}})
+    resource="security_group_rule",
+    plural="security_group_rules",
+    model=SecurityRuleRow,
+    view=lambda tx, rows: [rule_view(row) for row in rows],
+    visible=lambda context: access.owned(SecurityRuleRow, context),
+    columns={
+        **lists.standard_columns(SecurityRuleRow),
+        **{
+            name: getattr(SecurityRuleRow, name)
+            for name in (
+                "security_group_id",
+                "direction",
+                "ethertype",
+                "protocol",
+                "port_range_min",
+                "port_range_max",
+                "remote_ip_prefix",
+                "remote_group_id",
+            )
+        },
+    },
+)
 
 
 def _one(call: Call, row: SecurityGroupRow) -> dict[str, Any]:
@@ -108,8 +160,12 @@ def _ensure_default(call: Call) -> None:
     project = call.argument("project_id") or call.argument("tenant_id") or call.context.project_id
     if project is None or (project != call.context.project_id and not call.context.is_admin):
         return
-    if call.tx.execute(select(SecurityGroupRow.id).where(
-            SecurityGroupRow.project_id == project, SecurityGroupRow.is_default)).first() is None:
+    if (
+        call.tx.execute(
+            select(SecurityGroupRow.id).where(SecurityGroupRow.project_id == project, SecurityGroupRow.is_default)
+        ).first()
+        is None
+    ):
         call.tx.rollback()  # the snapshot must be a later one than what is written now
         call.cloud.database.transact(lambda tx: security_groups.default(tx, project))
 
@@ -129,16 +185,25 @@ def create(call: Call, body: bodies.Body) -> dict[str, Any]:
 def _create(call: Call, new: CreateGroup) -> SecurityGroupRow:
     project = access.owner(call.context, new.project_id or new.tenant_id or None)
     attributes.require(call, "create_security_group", {"project_id": project})
-    return security_groups.create(call.tx, call.context, project_id=project, name=new.name or "",
-                                  **attributes.columns(new, {"description": "description", "stateful": "stateful"}))
+    return security_groups.create(
+        call.tx,
+        call.context,
+        project_id=project,
+        name=new.name or "",
+        **attributes.columns(new, {"description": "description", "stateful": "stateful"}),
+    )
 
 
 @routes.put("/security-groups/{security_group_id}", rule="update_security_group", target=loaded, body=bodies.Body)
 def update(call: Call, row: SecurityGroupRow, body: bodies.Body) -> dict[str, Any]:
     new = bodies.one(body, "security_group", UpdateGroup, read_only=READ_ONLY)
     attributes.constrain(call, row)
-    return _one(call, security_groups.update(call.tx, row, attributes.columns(
-        new, {name: name for name in ("name", "description", "stateful")})))
+    return _one(
+        call,
+        security_groups.update(
+            call.tx, row, attributes.columns(new, {name: name for name in ("name", "description", "stateful")})
+        ),
+    )
 
 
 @routes.delete("/security-groups/{security_group_id}", rule="delete_security_group", target=loaded)
@@ -152,8 +217,9 @@ def delete(call: Call, row: SecurityGroupRow) -> None:
 
 def loaded_rule(call: Call) -> SecurityRuleRow:
     id = call.values["rule_id"]
-    row = call.tx.execute(select(SecurityRuleRow).where(
-        SecurityRuleRow.id == id, access.owned(SecurityRuleRow, call.context))).scalar()
+    row = call.tx.execute(
+        select(SecurityRuleRow).where(SecurityRuleRow.id == id, access.owned(SecurityRuleRow, call.context))
+    ).scalar()
     if row is None:
         raise SecurityGroupRuleNotFound(id)
     return row
@@ -174,25 +240,47 @@ def show_rule(call: Call) -> dict[str, Any]:
 def create_rule(call: Call, body: bodies.Body) -> dict[str, Any]:
     wanted, bulk = bodies.some(body, "security_group_rule", "security_group_rules", CreateRule, read_only=READ_ONLY)
     groups = {new.security_group_id for new in wanted}
-    owned = {row.id: row for row in call.tx.execute(select(SecurityGroupRow).where(
-        SecurityGroupRow.id.in_(groups), access.owned(SecurityGroupRow, call.context))).scalars()}
+    owned = {
+        row.id: row
+        for row in call.tx.execute(
+            select(SecurityGroupRow).where(
+                SecurityGroupRow.id.in_(groups), access.owned(SecurityGroupRow, call.context)
+            )
+        ).scalars()
+    }
     for id in sorted(groups - owned.keys()):
         raise SecurityGroupNotFound(id)
     projects = {access.owner(call.context, new.project_id or new.tenant_id or None) for new in wanted}
     if len(projects) > 1:
         raise SecurityGroupRulesNotSingleTenant()
     attributes.require(call, "create_security_group_rule", {"project_id": projects.pop()})
-    rows = security_groups.add_rules(call.tx, call.context, [
-        {**_values(new), "security_group_id": new.security_group_id, "project_id": owned[new.security_group_id].project_id}
-        for new in wanted])
+    rows = security_groups.add_rules(
+        call.tx,
+        call.context,
+        [
+            {
+                **_values(new),
+                "security_group_id": new.security_group_id,
+                "project_id": owned[new.security_group_id].project_id,
+            }
+            for new in wanted
+        ],
+    )
     views = [rule_view(row) for row in rows]
     return {"security_group_rules": views} if bulk else {"security_group_rule": views[0]}
 
 
 def _values(new: RuleBody) -> dict[str, Any]:
-    return {"direction": new.direction, "ethertype": _ethertype(new.ethertype), "protocol": new.protocol,
-            "port_range_min": new.port_range_min, "port_range_max": new.port_range_max,
-            "remote_ip_prefix": new.remote_ip_prefix, "remote_group_id": new.remote_group_id, "description": new.description}
+    return {
+        "direction": new.direction,
+        "ethertype": _ethertype(new.ethertype),
+        "protocol": new.protocol,
+        "port_range_min": new.port_range_min,
+        "port_range_max": new.port_range_max,
+        "remote_ip_prefix": new.remote_ip_prefix,
+        "remote_group_id": new.remote_group_id,
+        "description": new.description,
+    }
 
 
 def _ethertype(text: str | None) -> str:
@@ -200,8 +288,11 @@ def _ethertype(text: str | None) -> str:
         if text is not None and text.lower() == known.lower():
             return known
     from haneul.kernel.errors import BadRequest
-    raise BadRequest(f"Security group rule for ethertype '{text}' not supported. Allowed values are ['IPv4', 'IPv6'].",
-                     type="SecurityGroupRuleInvalidEtherType")
+
+    raise BadRequest(
+        f"Security group rule for ethertype '{text}' not supported. Allowed values are ['IPv4', 'IPv6'].",
+        type="SecurityGroupRuleInvalidEtherType",
+    )
 
 
 @routes.delete("/security-group-rules/{rule_id}", rule="delete_security_group_rule", target=loaded_rule)
@@ -213,25 +304,54 @@ def delete_rule(call: Call, row: SecurityRuleRow) -> None:
 
 
 def template_view(row: DefaultRuleRow) -> dict[str, Any]:
-    return {"id": row.id, "description": row.description, "direction": row.direction, "ethertype": row.ethertype,
-            "protocol": row.protocol, "port_range_min": row.port_range_min, "port_range_max": row.port_range_max,
-            "remote_ip_prefix": row.remote_ip_prefix, "remote_group_id": row.remote_group_id, "remote_address_group_id": None,
-            "used_in_default_sg": row.used_in_default_sg, "used_in_non_default_sg": row.used_in_non_default_sg}
+    return {
+        "id": row.id,
+        "description": row.description,
+        "direction": row.direction,
+        "ethertype": row.ethertype,
+        "protocol": row.protocol,
+        "port_range_min": row.port_range_min,
+        "port_range_max": row.port_range_max,
+        "remote_ip_prefix": row.remote_ip_prefix,
+        "remote_group_id": row.remote_group_id,
+        "remote_address_group_id": None,
+        "used_in_default_sg": row.used_in_default_sg,
+        "used_in_non_default_sg": row.used_in_non_default_sg,
+    }
 
 
 TEMPLATES = lists.Listing(
-    resource="default_security_group_rule", plural="default_security_group_rules", model=DefaultRuleRow,
-    view=lambda tx, rows: [template_view(row) for row in rows], visible=lambda context: DefaultRuleRow.id.is_not(None),
-    columns={name: getattr(DefaultRuleRow, name) for name in (
-        "id", "description", "direction", "ethertype", "protocol", "port_range_min", "port_range_max", "remote_ip_prefix",
-        "remote_group_id", "used_in_default_sg", "used_in_non_default_sg")})
+    resource="default_security_group_rule",
+    plural="default_security_group_rules",
+    model=DefaultRuleRow,
+    view=lambda tx, rows: [template_view(row) for row in rows],
+    visible=lambda context: DefaultRuleRow.id.is_not(None),
+    columns={
+        name: getattr(DefaultRuleRow, name)
+        for name in (
+            "id",
+            "description",
+            "direction",
+            "ethertype",
+            "protocol",
+            "port_range_min",
+            "port_range_max",
+            "remote_ip_prefix",
+            "remote_group_id",
+            "used_in_default_sg",
+            "used_in_non_default_sg",
+        )
+    },
+)
 
 
 def _template(call: Call) -> DefaultRuleRow:
     row = call.tx.get(DefaultRuleRow, call.values["template_id"])
     if row is None:
-        raise NotFound(f"Default Security Group rule {call.values['template_id']} does not exist",
-                       type="SecurityGroupDefaultRuleNotFound")
+        raise NotFound(
+            f"Default Security Group rule {call.values['template_id']} does not exist",
+            type="SecurityGroupDefaultRuleNotFound",
+        )
     return row
 
 
@@ -251,7 +371,9 @@ def create_template(call: Call, body: bodies.Body) -> dict[str, Any]:
     new = wanted[0]
     values = _values(new)
     security_groups.check(values)
-    row = DefaultRuleRow(**values, used_in_default_sg=new.used_in_default_sg, used_in_non_default_sg=new.used_in_non_default_sg)
+    row = DefaultRuleRow(
+        **values, used_in_default_sg=new.used_in_default_sg, used_in_non_default_sg=new.used_in_non_default_sg
+    )
     call.tx.add(row)
     call.tx.flush()
     return {"default_security_group_rule": template_view(row)}

@@ -16,7 +16,9 @@ from haneul.network.model import AddressScopeRow, SubnetPoolRow
 
 routes = Routes()
 Length = Annotated[int, Meta(ge=0, le=128)]
-READ_ONLY = frozenset({"id", "ip_version", "created_at", "updated_at", "revision_number", "tags", "shared", "project_id", "tenant_id"})
+READ_ONLY = frozenset(
+    {"id", "ip_version", "created_at", "updated_at", "revision_number", "tags", "shared", "project_id", "tenant_id"}
+)
 
 
 class UpdatePool(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -54,33 +56,86 @@ class CreateScope(UpdateScope, kw_only=True, forbid_unknown_fields=True):
     tenant_id: Project | UnsetType = UNSET
 
 
-_COLUMNS = {name: name for name in ("name", "description", "default_prefixlen", "min_prefixlen", "max_prefixlen", "default_quota",
-                                    "address_scope_id", "is_default", "prefixes")}
+_COLUMNS = {
+    name: name
+    for name in (
+        "name",
+        "description",
+        "default_prefixlen",
+        "min_prefixlen",
+        "max_prefixlen",
+        "default_quota",
+        "address_scope_id",
+        "is_default",
+        "prefixes",
+    )
+}
 
 
 def view(tx: Transaction, rows: list[SubnetPoolRow]) -> list[dict[str, Any]]:
-    return [{**attributes.standard(row), "prefixes": row.prefixes, "ip_version": row.ip_version, "shared": row.shared,
-             "default_prefixlen": row.default_prefixlen, "min_prefixlen": row.min_prefixlen, "max_prefixlen": row.max_prefixlen,
-             "default_quota": row.default_quota, "address_scope_id": row.address_scope_id, "is_default": row.is_default}
-            for row in rows]
+    return [
+        {
+            **attributes.standard(row),
+            "prefixes": row.prefixes,
+            "ip_version": row.ip_version,
+            "shared": row.shared,
+            "default_prefixlen": row.default_prefixlen,
+            "min_prefixlen": row.min_prefixlen,
+            "max_prefixlen": row.max_prefixlen,
+            "default_quota": row.default_quota,
+            "address_scope_id": row.address_scope_id,
+            "is_default": row.is_default,
+        }
+        for row in rows
+    ]
 
 
 def scope_view(tx: Transaction, rows: list[AddressScopeRow]) -> list[dict[str, Any]]:
-    return [{"id": row.id, "name": row.name, "project_id": row.project_id, "tenant_id": row.project_id, "shared": row.shared,
-             "ip_version": row.ip_version} for row in rows]
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "project_id": row.project_id,
+            "tenant_id": row.project_id,
+            "shared": row.shared,
+            "ip_version": row.ip_version,
+        }
+        for row in rows
+    ]
 
 
 POOLS = lists.Listing(
-    resource="subnetpool", plural="subnetpools", model=SubnetPoolRow, view=view,
+    resource="subnetpool",
+    plural="subnetpools",
+    model=SubnetPoolRow,
+    view=view,
     visible=lambda context: access.shareable(SubnetPoolRow, context),
-    columns={**lists.standard_columns(SubnetPoolRow), **{name: getattr(SubnetPoolRow, name) for name in (
-        "ip_version", "shared", "default_prefixlen", "min_prefixlen", "max_prefixlen", "address_scope_id", "is_default",
-        "default_quota")}})
+    columns={
+        **lists.standard_columns(SubnetPoolRow),
+        **{
+            name: getattr(SubnetPoolRow, name)
+            for name in (
+                "ip_version",
+                "shared",
+                "default_prefixlen",
+                "min_prefixlen",
+                "max_prefixlen",
+                "address_scope_id",
+                "is_default",
+                "default_quota",
+            )
+        },
+    },
+)
 SCOPES = lists.Listing(
-    resource="address_scope", plural="address_scopes", model=AddressScopeRow, view=scope_view,
+    resource="address_scope",
+    plural="address_scopes",
+    model=AddressScopeRow,
+    view=scope_view,
     visible=lambda context: access.shareable(AddressScopeRow, context),
     columns={name: getattr(AddressScopeRow, name) for name in ("id", "name", "project_id", "ip_version", "shared")}
-    | {"tenant_id": AddressScopeRow.project_id})
+    | {"tenant_id": AddressScopeRow.project_id},
+)
 
 
 def loaded(call: Call) -> SubnetPoolRow:
@@ -114,7 +169,11 @@ def create(call: Call, body: bodies.Body) -> dict[str, Any]:
         attributes.require(call, "create_subnetpool", {"project_id": project})
         attributes.check(call, "create_subnetpool", new, {"project_id": project})
         values = attributes.columns(new, {**_COLUMNS, "shared": "shared"})
-        rows.append(subnet_pools.create(call.tx, call.context, project_id=project, prefixes=values.pop("prefixes"), values=values))
+        rows.append(
+            subnet_pools.create(
+                call.tx, call.context, project_id=project, prefixes=values.pop("prefixes"), values=values
+            )
+        )
     return {"subnetpools": view(call.tx, rows)} if bulk else _one(call, rows[0])
 
 
@@ -159,8 +218,11 @@ def create_scope(call: Call, body: bodies.Body) -> dict[str, Any]:
         project = access.owner(call.context, new.project_id or new.tenant_id or None)
         attributes.require(call, "create_address_scope", {"project_id": project})
         attributes.check(call, "create_address_scope", new, {"project_id": project})
-        rows.append(AddressScopeRow(project_id=project, **attributes.columns(
-            new, {name: name for name in ("name", "shared", "ip_version")})))
+        rows.append(
+            AddressScopeRow(
+                project_id=project, **attributes.columns(new, {name: name for name in ("name", "shared", "ip_version")})
+            )
+        )
     call.tx.add_all(rows)
     call.tx.flush()
     views = scope_view(call.tx, rows)
@@ -173,7 +235,10 @@ def update_scope(call: Call, row: AddressScopeRow, body: bodies.Body) -> dict[st
     attributes.check(call, "update_address_scope", new, {"project_id": row.project_id})
     if row.shared and new.shared is False:
         from haneul.kernel.errors import BadRequest
-        raise BadRequest("Unable to update address scope: Shared address scope can't be unshared.", type="AddressScopeUpdateError")
+
+        raise BadRequest(
+            "Unable to update address scope: Shared address scope can't be unshared.", type="AddressScopeUpdateError"
+        )
     for key, value in attributes.columns(new, {"name": "name", "shared": "shared"}).items():
         setattr(row, key, value)
     row.touch()

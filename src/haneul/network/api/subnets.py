@@ -17,8 +17,23 @@ from haneul.network.model import NetworkRow, SubnetRow
 
 routes = Routes()
 Mode = Literal["slaac", "dhcpv6-stateful", "dhcpv6-stateless"]
-READ_ONLY = frozenset({"id", "created_at", "updated_at", "revision_number", "tags", "network_id", "ip_version", "cidr",
-                       "subnetpool_id", "project_id", "tenant_id", "ipv6_ra_mode", "ipv6_address_mode"})
+READ_ONLY = frozenset(
+    {
+        "id",
+        "created_at",
+        "updated_at",
+        "revision_number",
+        "tags",
+        "network_id",
+        "ip_version",
+        "cidr",
+        "subnetpool_id",
+        "project_id",
+        "tenant_id",
+        "ipv6_ra_mode",
+        "ipv6_address_mode",
+    }
+)
 
 
 class Pool(Struct, forbid_unknown_fields=True):
@@ -57,24 +72,58 @@ class CreateSubnet(UpdateSubnet, kw_only=True, forbid_unknown_fields=True):
 
 
 def view(tx: Transaction, rows: list[SubnetRow]) -> list[dict[str, Any]]:
-    return [{**attributes.standard(row), "network_id": row.network_id, "ip_version": row.ip_version, "cidr": row.cidr,
-             "gateway_ip": row.gateway_ip, "enable_dhcp": row.enable_dhcp, "ipv6_ra_mode": row.ipv6_ra_mode,
-             "ipv6_address_mode": row.ipv6_address_mode, "allocation_pools": row.allocation_pools,
-             "dns_nameservers": row.dns_nameservers, "host_routes": row.host_routes, "service_types": row.service_types,
-             "subnetpool_id": row.subnetpool_id, "dns_publish_fixed_ip": row.dns_publish_fixed_ip} for row in rows]
+    return [
+        {
+            **attributes.standard(row),
+            "network_id": row.network_id,
+            "ip_version": row.ip_version,
+            "cidr": row.cidr,
+            "gateway_ip": row.gateway_ip,
+            "enable_dhcp": row.enable_dhcp,
+            "ipv6_ra_mode": row.ipv6_ra_mode,
+            "ipv6_address_mode": row.ipv6_address_mode,
+            "allocation_pools": row.allocation_pools,
+            "dns_nameservers": row.dns_nameservers,
+            "host_routes": row.host_routes,
+            "service_types": row.service_types,
+            "subnetpool_id": row.subnetpool_id,
+            "dns_publish_fixed_ip": row.dns_publish_fixed_ip,
+        }
+        for row in rows
+    ]
 
 
 LISTING = lists.Listing(
-    resource="subnet", plural="subnets", model=SubnetRow, visible=access.subnets, view=view,
-    columns={**lists.standard_columns(SubnetRow), **{name: getattr(SubnetRow, name) for name in (
-        "network_id", "ip_version", "cidr", "gateway_ip", "enable_dhcp", "ipv6_ra_mode", "ipv6_address_mode", "subnetpool_id")}},
-    filters={"shared": lambda values: SubnetRow.network_id.in_(_shared(values))})
+    resource="subnet",
+    plural="subnets",
+    model=SubnetRow,
+    visible=access.subnets,
+    view=view,
+    columns={
+        **lists.standard_columns(SubnetRow),
+        **{
+            name: getattr(SubnetRow, name)
+            for name in (
+                "network_id",
+                "ip_version",
+                "cidr",
+                "gateway_ip",
+                "enable_dhcp",
+                "ipv6_ra_mode",
+                "ipv6_address_mode",
+                "subnetpool_id",
+            )
+        },
+    },
+    filters={"shared": lambda values: SubnetRow.network_id.in_(_shared(values))},
+)
 
 
 def _shared(values: list[str]) -> Any:
     from sqlalchemy import select
 
     from haneul.kernel.wire import paging
+
     return select(NetworkRow.id).where(NetworkRow.shared.in_([paging.flag(value) for value in values]))
 
 
@@ -112,17 +161,42 @@ def _create(call: Call, new: CreateSubnet) -> SubnetRow:
     target = {"project_id": project, "network:project_id": network.project_id}
     attributes.require(call, "create_subnet", target)
     if network.project_id != call.context.project_id and not access.sees_all(call.context):
-        attributes.require(call, "create_subnet", {"project_id": network.project_id, "network:project_id": network.project_id})
+        attributes.require(
+            call, "create_subnet", {"project_id": network.project_id, "network:project_id": network.project_id}
+        )
     attributes.check(call, "create_subnet", new, target)
     cidr, version, pool = _prefix(call, new, project)
-    values = {name: getattr(new, name) for name in ("name", "description", "gateway_ip", "enable_dhcp", "service_types",
-                                                    "ipv6_ra_mode", "ipv6_address_mode", "dns_publish_fixed_ip")
-              if getattr(new, name) is not UNSET}
+    values = {
+        name: getattr(new, name)
+        for name in (
+            "name",
+            "description",
+            "gateway_ip",
+            "enable_dhcp",
+            "service_types",
+            "ipv6_ra_mode",
+            "ipv6_address_mode",
+            "dns_publish_fixed_ip",
+        )
+        if getattr(new, name) is not UNSET
+    }
     if new.allocation_pools is not UNSET:
         values["allocation_pools"] = [{"start": entry.start, "end": entry.end} for entry in new.allocation_pools]
-    return subnets.create(call.tx, call.context, network, subnets.NewSubnet(
-        network_id=network.id, project_id=project, ip_version=version, cidr=cidr, subnetpool_id=pool,
-        dns_nameservers=new.dns_nameservers or [], host_routes=_routes(new.host_routes), **values))
+    return subnets.create(
+        call.tx,
+        call.context,
+        network,
+        subnets.NewSubnet(
+            network_id=network.id,
+            project_id=project,
+            ip_version=version,
+            cidr=cidr,
+            subnetpool_id=pool,
+            dns_nameservers=new.dns_nameservers or [],
+            host_routes=_routes(new.host_routes),
+            **values,
+        ),
+    )
 
 
 def _prefix(call: Call, new: CreateSubnet, project: str) -> tuple[str, int, str | None]:
@@ -134,12 +208,21 @@ def _prefix(call: Call, new: CreateSubnet, project: str) -> tuple[str, int, str 
     elif new.use_default_subnetpool is True:
         pool = subnet_pools.default(call.tx, version or 4)
     if pool is not None:
-        taken = subnet_pools.allocate(call.tx, pool, project, version=version, cidr=new.cidr or None,
-                                      prefixlen=None if new.prefixlen in (UNSET, None) else int(new.prefixlen))  # type: ignore[arg-type]
+        taken = subnet_pools.allocate(
+            call.tx,
+            pool,
+            project,
+            version=version,
+            cidr=new.cidr or None,
+            prefixlen=None if new.prefixlen in (UNSET, None) else int(new.prefixlen),
+        )  # type: ignore[arg-type]
         return taken, pool.ip_version, pool.id
     if version is None:
-        raise InvalidInput("ip_version must be specified in the absence of cidr and subnetpool_id" if not new.cidr
-                           else "ip_version must be specified")
+        raise InvalidInput(
+            "ip_version must be specified in the absence of cidr and subnetpool_id"
+            if not new.cidr
+            else "ip_version must be specified"
+        )
     if not new.cidr:
         raise BadAttribute("cidr", "a subnetpool must be specified in the absence of a cidr")
     return new.cidr, version, None
@@ -154,8 +237,13 @@ def update(call: Call, row: SubnetRow, body: bodies.Body) -> dict[str, Any]:
     new = bodies.one(body, "subnet", UpdateSubnet, read_only=READ_ONLY)
     attributes.constrain(call, row)
     attributes.check(call, "update_subnet", new, row.policy_target)
-    values = attributes.columns(new, {name: name for name in (
-        "name", "description", "gateway_ip", "enable_dhcp", "service_types", "dns_publish_fixed_ip")})
+    values = attributes.columns(
+        new,
+        {
+            name: name
+            for name in ("name", "description", "gateway_ip", "enable_dhcp", "service_types", "dns_publish_fixed_ip")
+        },
+    )
     if new.dns_nameservers is not UNSET:
         values["dns_nameservers"] = new.dns_nameservers or []
     if new.host_routes is not UNSET:

@@ -14,8 +14,10 @@ from haneul.network.errors import BadAttribute, TagNotFound
 routes = Routes()
 MOST = 50
 _COLLECTIONS: dict[str, tuple[str, str, Callable[[Call], Any]]] = {
-    "networks": ("network_id", "network", networks.loaded), "subnets": ("subnet_id", "subnet", subnets.loaded),
-    "ports": ("port_id", "port", ports.loaded), "routers": ("router_id", "router", routers.loaded),
+    "networks": ("network_id", "network", networks.loaded),
+    "subnets": ("subnet_id", "subnet", subnets.loaded),
+    "ports": ("port_id", "port", ports.loaded),
+    "routers": ("router_id", "router", routers.loaded),
     "floatingips": ("floatingip_id", "floatingip", floating_ips.loaded),
     "security-groups": ("security_group_id", "security_group", security_groups.loaded),
     "subnetpools": ("subnetpool_id", "subnetpool", subnet_pools.loaded),

@@ -28,7 +28,10 @@ wire: Task[Host] = Task("network.wire", Host, deadline=600)
 def submit(tx: Transaction, host: str) -> None:
     """A task for the host's change rows, unless one is waiting: it will find the rows of this transaction too."""
     resource = f"fabric:{host}"
-    if tx.execute(select(TaskRow.seq).where(TaskRow.resource == resource, TaskRow.state.in_(ACTIVE)).limit(1)).first() is None:
+    if (
+        tx.execute(select(TaskRow.seq).where(TaskRow.resource == resource, TaskRow.state.in_(ACTIVE)).limit(1)).first()
+        is None
+    ):
         wire.submit(tx, Host(host), resource=resource)
 
 
@@ -40,7 +43,9 @@ def apply(work: Work[Host]) -> None:
     with wiring.turn(work.cloud, host):
         with work.cloud.database.read() as tx:
             known = tx.execute(select(HostRow.state).where(HostRow.name == host)).scalar()
-            rows = tx.execute(select(ChangeRow.seq, ChangeRow.kind, ChangeRow.object_id).where(ChangeRow.host == host)).all()
+            rows = tx.execute(
+                select(ChangeRow.seq, ChangeRow.kind, ChangeRow.object_id).where(ChangeRow.host == host)
+            ).all()
             state, gone = wiring.of(tx, host, _ids(rows)) if rows and known == "up" else (FabricState(), FabricIds())
         if known == "up" and rows:
             act(work.cloud, host, state, gone)
@@ -72,24 +77,45 @@ def act(cloud: Any, host: str, state: FabricState, gone: FabricIds) -> None:
 def applied(tx: Transaction, host: str, state: FabricState) -> None:
     """What a host has applied is ACTIVE now, ports that are administratively down excepted. Ports in BUILD are left so:
     who starts the server plugs them in and says so."""
-    routed = [interface.port_id for router in state.routers for interface in
-              [*router.interfaces, *([router.gateway] if router.gateway else [])]]
+    routed = [
+        interface.port_id
+        for router in state.routers
+        for interface in [*router.interfaces, *([router.gateway] if router.gateway else [])]
+    ]
     dhcp = [network.dhcp_port_id for network in state.networks if network.dhcp_port_id]
     if routed or dhcp:
         activate(tx, [*routed, *dhcp])
     if state.ports:
-        tx.execute(update(PortRow).where(PortRow.id.in_([port.id for port in state.ports]), PortRow.admin_state_up,
-                                         PortRow.status == "DOWN", PortRow.host == host)
-                   .values(status="ACTIVE").execution_options(synchronize_session=False))
-    floating = [entry.id for router in state.routers if router.admin_up and router.gateway for entry in router.floating_ips]
+        tx.execute(
+            update(PortRow)
+            .where(
+                PortRow.id.in_([port.id for port in state.ports]),
+                PortRow.admin_state_up,
+                PortRow.status == "DOWN",
+                PortRow.host == host,
+            )
+            .values(status="ACTIVE")
+            .execution_options(synchronize_session=False)
+        )
+    floating = [
+        entry.id for router in state.routers if router.admin_up and router.gateway for entry in router.floating_ips
+    ]
     if floating:
-        tx.execute(update(FloatingIpRow).where(FloatingIpRow.id.in_(floating), FloatingIpRow.status != "ACTIVE")
-                   .values(status="ACTIVE").execution_options(synchronize_session=False))
+        tx.execute(
+            update(FloatingIpRow)
+            .where(FloatingIpRow.id.in_(floating), FloatingIpRow.status != "ACTIVE")
+            .values(status="ACTIVE")
+            .execution_options(synchronize_session=False)
+        )
 
 
 def activate(tx: Transaction, port_ids: list[str]) -> None:
-    tx.execute(update(PortRow).where(PortRow.id.in_(port_ids), PortRow.admin_state_up, PortRow.status != "ACTIVE")
-               .values(status="ACTIVE").execution_options(synchronize_session=False))
+    tx.execute(
+        update(PortRow)
+        .where(PortRow.id.in_(port_ids), PortRow.admin_state_up, PortRow.status != "ACTIVE")
+        .values(status="ACTIVE")
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _ids(rows: Any) -> FabricIds:
