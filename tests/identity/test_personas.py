@@ -9,7 +9,7 @@ import pytest
 
 # What anyone with a token may ask: about themselves, or what tells nothing.
 OPEN = {"identity:get_auth_catalog", "identity:get_auth_projects", "identity:get_auth_domains", "identity:get_auth_system",
-        "identity:list_regions", "identity:get_region"}
+        "identity:list_regions", "identity:get_region", "identity:list_credentials", "identity:create_credential"}
 
 
 def _service(world: Any) -> Any:
@@ -31,7 +31,11 @@ def foreign(world: Any) -> dict[str, str]:
     credential = world.client(token).post(f"/users/{user['id']}/application_credentials", json={"application_credential": {
         "name": "c", "access_rules": [{"service": "identity", "method": "GET", "path": "/v3"}]}}).json()["application_credential"]
     service = world.get("/services")["services"][0]["id"]
-    return {"domain_id": domain["id"], "user_id": user["id"], "group_id": group["id"], "project_id": project["id"],
+    kept = {"user_id": user["id"], "type": "t", "blob": "b"}
+    stored = world.call("POST", "/credentials", 201, {"credential": kept})["credential"]
+    policy = world.call("POST", "/policies", 201, {"policy": {"type": "application/json", "blob": "{}"}})["policy"]
+    return {"stored_id": stored["id"], "policy_id": policy["id"], "domain_id": domain["id"], "user_id": user["id"],
+            "group_id": group["id"], "project_id": project["id"],
             "role_id": world.roles["member"], "implied_id": world.roles["reader"], "region_id": "RegionOne", "value": "tag",
             "service_id": service, "endpoint_id": world.get("/endpoints")["endpoints"][0]["id"],
             "credential_id": credential["id"], "rule_id": credential["access_rules"][0]["id"], "token": token}

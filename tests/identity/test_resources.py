@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -209,6 +210,34 @@ def test_the_catalog_is_kept_by_administrators(world: Any) -> None:
     world.call("GET", f"/endpoints/{endpoint['id']}", 404)
     world.call("DELETE", f"/regions/{region['id']}", 204)
     world.call("GET", f"/regions/{child['id']}", 404)
+
+
+def test_stored_credentials_are_encrypted(world: Any) -> None:
+    from haneul.identity.model import Credential
+    blob = json.dumps({"access": world.name(), "secret": "s3cr3t"})
+    wanted = {"user_id": world.me["user"]["id"], "type": "ec2", "blob": blob}
+    world.call("POST", "/credentials", 400, {"credential": wanted})
+    project_id = world.me["project"]["id"]
+    made = world.call("POST", "/credentials", 201, {"credential": {**wanted, "project_id": project_id}})["credential"]
+    assert set(made) == {"id", "user_id", "project_id", "type", "blob", "links"}
+    assert made["blob"] == blob and len(made["id"]) == 64
+    with world.cloud.cloud.database.read() as tx:
+        assert "s3cr3t" not in tx.get(Credential, made["id"]).sealed
+    world.call("POST", "/credentials", 409, {"credential": {**wanted, "project_id": "x"}})
+    changed = world.call("PATCH", f"/credentials/{made['id']}", 200, {"credential": {"blob": blob.replace("s3cr3t", "new")}})
+    assert "new" in changed["credential"]["blob"]
+    assert made["id"] in [item["id"] for item in world.get("/credentials?type=ec2")["credentials"]]
+    world.call("DELETE", f"/credentials/{made['id']}", 204)
+    world.call("GET", f"/credentials/{made['id']}", 404)
+
+
+def test_policies_are_kept_for_others(world: Any) -> None:
+    made = world.call("POST", "/policies", 201, {"policy": {"type": "application/json", "blob": "{}"}})["policy"]
+    assert set(made) == {"id", "type", "blob", "links"}
+    assert world.call("PATCH", f"/policies/{made['id']}", 200, {"policy": {"type": "t"}})["policy"]["type"] == "t"
+    assert made["id"] in [item["id"] for item in world.get("/policies")["policies"]]
+    world.call("DELETE", f"/policies/{made['id']}", 204)
+    world.call("GET", f"/policies/{made['id']}", 404)
 
 
 def test_pages(world: Any) -> None:

@@ -77,6 +77,31 @@ def test_12_the_owner_of_a_credential_comes_from_the_token_CVE_2020_12691(world:
             "application_credential": {"name": "theirs"}}).status_code == 403
 
 
+def test_12_a_stored_credential_keeps_its_owner_CVE_2020_12691(world: Any) -> None:
+    user, _, token = world.somebody("member")
+    victim = world.user()
+    client = world.client(token)
+    forged = {"user_id": victim["id"], "type": "totp", "blob": "x"}
+    assert client.post("/credentials", json={"credential": forged}).status_code == 403
+    made = client.post("/credentials", json={"credential": {"type": "totp", "blob": "x"}}).json()["credential"]
+    assert made["user_id"] == user["id"]
+    assert client.patch(f"/credentials/{made['id']}", json={"credential": {"user_id": victim["id"]}}).status_code == 403
+    world.call("PATCH", f"/credentials/{made['id']}", 403, {"credential": {"user_id": victim["id"]}})
+    assert client.get("/credentials").json()["credentials"] == [made]
+
+
+def test_14_a_restricted_credential_plants_and_reads_no_secrets(world: Any) -> None:
+    user, _, token = world.somebody("member")
+    client = world.client(token)
+    stored = client.post("/credentials", json={"credential": {"type": "totp", "blob": "x"}}).json()["credential"]
+    limited = world.client(world.by_credential(_credential(world, user, token)).headers["X-Subject-Token"])
+    assert limited.post("/credentials", json={"credential": {"type": "totp", "blob": "y"}}).status_code == 403
+    assert limited.get("/credentials").status_code == 403
+    for method in ("GET", "PATCH", "DELETE"):
+        answer = limited.request(method, f"/credentials/{stored['id']}", json={"credential": {"blob": "y"}})
+        assert answer.status_code == 403, method
+
+
 # -------------------------------------------------------------------- 13
 
 def test_13_forged_targets_change_no_decision_CVE_2026_42999(world: Any) -> None:
@@ -87,7 +112,10 @@ def test_13_forged_targets_change_no_decision_CVE_2026_42999(world: Any) -> None
     ids = {"domain_id": domain["id"], "user_id": victim["id"], "project_id": theirs["id"], "role_id": world.roles["admin"],
            "group_id": world.group(domain_id=domain["id"])["id"], "implied_id": world.roles["reader"], "value": "x",
            "region_id": "RegionOne", "service_id": world.get("/services")["services"][0]["id"],
-           "endpoint_id": world.get("/endpoints")["endpoints"][0]["id"], "credential_id": "0" * 32, "rule_id": "0" * 32}
+           "endpoint_id": world.get("/endpoints")["endpoints"][0]["id"], "credential_id": "0" * 32, "rule_id": "0" * 32,
+           "policy_id": world.call("POST", "/policies", 201, {"policy": {"type": "t", "blob": "{}"}})["policy"]["id"],
+           "stored_id": world.call("POST", "/credentials", 201, {"credential": {
+               "user_id": victim["id"], "type": "t", "blob": "b"}})["credential"]["id"]}
     mine = {"id": user["id"], "user_id": user["id"], "project_id": project["id"], "domain_id": "default"}
     target = {"target": {"user": mine, "project": {**mine, "id": project["id"]}, "domain": {"id": "default"}, "token": mine},
               "target.user.id": user["id"], "target.project.id": project["id"], "target.token.user_id": user["id"],
@@ -97,7 +125,7 @@ def test_13_forged_targets_change_no_decision_CVE_2026_42999(world: Any) -> None
     query = {key: value for key, value in target.items() if isinstance(value, str)}
     service = next(service for service in world.cloud.cloud.services if service.type == "identity")
     free = {"identity:get_auth_catalog", "identity:get_auth_projects", "identity:get_auth_domains", "identity:get_auth_system",
-            "identity:list_regions", "identity:get_region"}
+            "identity:list_regions", "identity:get_region", "identity:list_credentials", "identity:create_credential"}
     client, tried = world.client(token), 0
     for routes in service.routes:
         for route in routes.items:

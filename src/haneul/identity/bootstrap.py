@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import func, select
 
 from haneul.identity import passwords
+from haneul.identity.credentials import Vault
 from haneul.identity.keys import Keys
 from haneul.identity.model import (
     Assignment,
@@ -50,6 +51,7 @@ def prepare(cloud: Cloud) -> None:
     if due:
         cloud.database.transact(_bootstrap)
     cloud.put(Tokens(cloud, keys))
+    cloud.put(Vault(cloud.paths.control / "credential-keys"))
 
 
 def _bootstrap(tx: Transaction) -> None:

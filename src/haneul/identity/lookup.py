@@ -11,11 +11,13 @@ from haneul.identity.model import (
     AccessRule,
     ApplicationCredential,
     CatalogService,
+    Credential,
     Endpoint,
     Group,
     Project,
     Region,
     Role,
+    StoredPolicy,
     User,
 )
 from haneul.kernel.database import Base, Transaction
@@ -24,7 +26,8 @@ from haneul.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
 T = TypeVar("T", bound=Base)
 WORDS: dict[type[Base], str] = {
     Project: "project", User: "user", Group: "group", Role: "role", Region: "region", CatalogService: "service",
-    Endpoint: "endpoint", ApplicationCredential: "Application Credential", AccessRule: "Access Rule"}
+    Endpoint: "endpoint", Credential: "credential", StoredPolicy: "policy",
+    ApplicationCredential: "Application Credential", AccessRule: "Access Rule"}
 
 
 def require(tx: Transaction, kind: type[T], id: str) -> T:

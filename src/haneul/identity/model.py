@@ -5,7 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint, event, text, update
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    event,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column, object_session
 
 from haneul.kernel.database import Base, Transaction
@@ -247,6 +260,34 @@ class AccessRule(Watched, Base):
     service: Mapped[str] = mapped_column(String(64))
     path: Mapped[str] = mapped_column(String(128))
     method: Mapped[str] = mapped_column(String(16))
+
+
+class Credential(Base):
+    """A secret that a user keeps here: EC2 keys, TOTP seeds, anything. `sealed` is the encrypted blob."""
+
+    __tablename__ = "identity_credentials"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_users.id", ondelete="CASCADE"), index=True)
+    project_id: Mapped[str | None] = mapped_column(Id)
+    type: Mapped[str] = mapped_column(Name)
+    sealed: Mapped[str] = mapped_column(Text)
+    extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+    @property
+    def policy_target(self) -> dict[str, Any]:
+        return {"target.credential.user_id": self.user_id, "user_id": self.user_id}
+
+
+class StoredPolicy(Base):
+    """A policy document kept for services that fetch theirs here. Nothing of haneul reads it."""
+
+    __tablename__ = "identity_policies"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    type: Mapped[str] = mapped_column(Name)
+    blob: Mapped[Any] = mapped_column(JSON)
+    extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class Revocation(Watched, Base):

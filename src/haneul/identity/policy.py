@@ -77,6 +77,14 @@ _DEFAULTS: dict[str, str] = {
     "delete_service": ADMIN,
     "get_endpoint": SYSTEM_READER, "list_endpoints": SYSTEM_READER, "create_endpoint": ADMIN, "update_endpoint": ADMIN,
     "delete_endpoint": ADMIN,
+    # secrets kept for users, and documents kept for services
+    "get_credential": f"{SYSTEM_READER} or user_id:%(target.credential.user_id)s",
+    "list_credentials": ANYONE,  # only what get_credential allows is listed
+    "create_credential": f"{ADMIN} or user_id:%(target.credential.user_id)s",
+    "update_credential": f"{ADMIN} or user_id:%(target.credential.user_id)s",
+    "delete_credential": f"{ADMIN} or user_id:%(target.credential.user_id)s",
+    "get_policy": SYSTEM_READER, "list_policies": SYSTEM_READER, "create_policy": ADMIN, "update_policy": ADMIN,
+    "delete_policy": ADMIN,
     # application credentials: made by their owner only, whoever asks
     "get_application_credential": f"{SYSTEM_READER} or {OWNER}", "list_application_credentials": f"{SYSTEM_READER} or {OWNER}",
     "create_application_credential": OWNER, "delete_application_credential": f"{ADMIN} or {OWNER}",

@@ -1,16 +1,17 @@
 """The wire of identity."""
 
 from haneul.identity.api import (
-                                 application_credentials,
-                                 auth,
-                                 directory,
-                                 domains,
-                                 grants,
-                                 groups,
-                                 projects,
-                                 role_assignments,
-                                 roles,
-                                 users,
+    application_credentials,
+    auth,
+    credentials,
+    directory,
+    domains,
+    grants,
+    groups,
+    projects,
+    role_assignments,
+    roles,
+    users,
 )
 from haneul.kernel.wire.errors import keystone
 from haneul.kernel.wire.routes import Service
@@ -19,4 +20,4 @@ service = Service(
     type="identity", name="keystone", prefix="/identity/v3", aliases=("/v3",), error_body=keystone,
     unauthenticated_header='Keystone uri="/identity"', denied="You are not authorized to perform the requested action: {rule}.",
     routes=[auth.routes, domains.routes, projects.routes, users.routes, groups.routes, roles.routes, grants.routes,
-            role_assignments.routes, directory.routes, application_credentials.routes])
+            role_assignments.routes, directory.routes, application_credentials.routes, credentials.routes])

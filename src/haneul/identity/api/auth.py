@@ -7,13 +7,13 @@ from typing import Any
 from sqlalchemy import select
 
 from haneul.identity import authentication, standing
+from haneul.identity.api.lists import switch
 from haneul.identity.api.views import collection, domain_view, project_view
 from haneul.identity.model import Project
 from haneul.identity.revocations import revoke
 from haneul.identity.tokens import LONGEST, Entry, Tokens
 from haneul.kernel.errors import Forbidden, NotFound
 from haneul.kernel.wire.call import Call, Reply
-from haneul.kernel.wire.paging import flag
 from haneul.kernel.wire.routes import Routes
 
 routes = Routes()
@@ -30,10 +30,7 @@ def issue(call: Call, body: authentication.AuthRequest) -> Reply:
 
 
 def _wants_catalog(call: Call) -> bool:
-    if not call.query_string:
-        return True
-    text = call.argument("nocatalog")
-    return text is None or (text != "" and not flag(text, "nocatalog"))
+    return not call.query_string or not switch(call, "nocatalog")
 
 
 def _subject(call: Call, rule: str) -> tuple[str, Entry]:

@@ -30,6 +30,12 @@ def filtered(call: Call, query: Select[Any], columns: Mapping[str, Any]) -> Sele
     return query
 
 
+def switch(call: Call, name: str) -> bool:
+    """Whether a query key is there: with any value but 0, as Keystone has it."""
+    text = call.argument(name)
+    return text is not None and text != "0"
+
+
 def page(call: Call, name: str, query: Select[Any], key: Any, view: Any) -> dict[str, Any]:
     """All that `query` finds, or one page of it if a limit is asked for. `view(rows)` shows them."""
     query = query.order_by(key)

@@ -11,7 +11,7 @@ from haneul.identity import projects as rules
 from haneul.identity import standing
 from haneul.identity.api import targets
 from haneul.identity.api.bodies import entity
-from haneul.identity.api.lists import filtered, page
+from haneul.identity.api.lists import filtered, page, switch
 from haneul.identity.api.views import link, project_view, tags_of
 from haneul.identity.model import Project, ProjectTag, User
 from haneul.kernel.errors import BadRequest, Forbidden, NotFound
@@ -96,8 +96,7 @@ def create(call: Call, place: dict[str, Any]) -> dict[str, Any]:
 @routes.get("/projects/{project_id}", "identity:get_project", target=targets.project)
 def show(call: Call, project: Project) -> dict[str, Any]:
     shown = project_view(call, project)
-    keys = {key for key, value in call.query if value == "" or flag(value, key)} \
-        & {"parents_as_list", "parents_as_ids", "subtree_as_list", "subtree_as_ids"}
+    keys = {key for key in ("parents_as_list", "parents_as_ids", "subtree_as_list", "subtree_as_ids") if switch(call, key)}
     for way in ("parents", "subtree"):
         if {f"{way}_as_list", f"{way}_as_ids"} <= keys:
             raise BadRequest(f"Cannot use {way}_as_list and {way}_as_ids query params at the same time.")

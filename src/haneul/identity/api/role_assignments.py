@@ -8,22 +8,16 @@ from typing import Any
 from sqlalchemy import select
 
 from haneul.identity.api import targets
+from haneul.identity.api.lists import switch
 from haneul.identity.api.views import collection
 from haneul.identity.assignments import Filter, Line, listed
 from haneul.identity.lookup import require
 from haneul.identity.model import Group, Project, Role, User
 from haneul.kernel.errors import BadRequest, Forbidden
 from haneul.kernel.wire.call import Call
-from haneul.kernel.wire.paging import flag
 from haneul.kernel.wire.routes import Routes
 
 routes = Routes()
-
-
-def _switch(call: Call, name: str) -> bool:
-    """Keystone's: present without a value is yes, 0 is no."""
-    text = call.argument(name)
-    return text is not None and (text == "" or flag(text, name))
 
 
 def _asked(call: Call) -> Filter:
@@ -34,7 +28,7 @@ def _asked(call: Call) -> Filter:
         role_id=call.argument("role.id"), user_id=call.argument("user.id"), group_id=call.argument("group.id"),
         project_id=call.argument("scope.project.id"), domain_id=call.argument("scope.domain.id"),
         system=call.argument("scope.system") is not None, inherited=True if inherited else None,
-        effective=_switch(call, "effective"), subtree=_switch(call, "include_subtree"))
+        effective=switch(call, "effective"), subtree=switch(call, "include_subtree"))
     if asked.user_id and asked.group_id:
         raise BadRequest("Specify a user or group, not both")
     if sum(bool(part) for part in (asked.project_id, asked.domain_id, asked.system)) > 1:
@@ -58,7 +52,7 @@ def index(call: Call, target: dict[str, Any]) -> dict[str, Any]:
     lines = listed(call.tx, asked)
     if not targets.wide(call):
         lines = _within(call, lines, call.context.domain_id or "")
-    names = _Names(call, lines) if _switch(call, "include_names") else None
+    names = _Names(call, lines) if switch(call, "include_names") else None
     return collection(call, "role_assignments", [_view(call, line, names) for line in lines])
 
 
