@@ -8,7 +8,7 @@ import time
 from sqlalchemy import select
 
 from haneul.image import store, uploads
-from haneul.image.model import ImageRow
+from haneul.image.model import ACTIVE, DEACTIVATED, ImageRow
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.reconcilers import reconciler
 
@@ -25,17 +25,21 @@ def sweep(cloud: Cloud, grace: float) -> int:
     limit, removed = time.time() - grace, 0
     names = os.listdir(store.folder(cloud))
     with cloud.database.read() as tx:
-        known = set(tx.execute(select(ImageRow.id)).scalars())
+        owned = {_file_of(image_id, status) for image_id, status in tx.execute(select(ImageRow.id, ImageRow.status))}
     for name in names:
         path = store.folder(cloud) / name
         try:
-            abandoned = name.startswith(store.PARTIAL) or name.partition(".")[0] not in known
-            if abandoned and path.stat().st_mtime < limit:
+            if name not in owned and path.stat().st_mtime < limit:
                 path.unlink()
                 removed += 1
         except FileNotFoundError:
             continue
     return removed
+
+
+def _file_of(image_id: str, status: str) -> str:
+    """The one file that an image in this state has, if it has one."""
+    return image_id if status in (ACTIVE, DEACTIVATED) else f"{image_id}.staged"
 
 
 def at_start(cloud: Cloud) -> None:

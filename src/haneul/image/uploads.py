@@ -79,20 +79,26 @@ def finish(cloud: Cloud, upload: Upload) -> None:
     """The data gets its name and the image becomes active (or stays uploading, when staged), together."""
     taken = upload.intake.finish()
     with cloud.database.write() as tx:
-        row = exclusive(tx, upload.image_id)
-        if row is None or row.writing != upload.token:
-            raise Gone(f"Image {upload.image_id} could not be found after upload. The image may have been deleted during "
-                       "the upload.")
-        row.writing, row.size = None, taken.size
-        if upload.staged:
-            path: Path = store.staged_path(cloud, row.id)
-        else:
-            path = store.path_of(cloud, row.id)
-            row.virtual_size, row.checksum = taken.virtual_size, taken.checksum
-            row.os_hash_algo, row.os_hash_value = "sha512", taken.os_hash_value
-            row.status = ACTIVE
-        row.updated_at = clock.now()
-        store.name(taken, path)
+        settle(tx, upload, taken)
+
+
+def settle(tx: Transaction, upload: Upload, taken: store.Taken) -> None:
+    """`finish` in the caller's transaction. Data that is named although the transaction fails is swept."""
+    row = exclusive(tx, upload.image_id)
+    if row is None or row.writing != upload.token:
+        raise Gone(f"Image {upload.image_id} could not be found after upload. The image may have been deleted during "
+                   "the upload.")
+    row.writing, row.size = None, taken.size
+    if upload.staged:
+        path: Path = store.staged_path(tx.cloud, row.id)
+    else:
+        path = store.path_of(tx.cloud, row.id)
+        row.virtual_size, row.checksum = taken.virtual_size, taken.checksum
+        row.os_hash_algo, row.os_hash_value = "sha512", taken.os_hash_value
+        row.status = ACTIVE
+    row.updated_at = clock.now()
+    tx.flush()
+    store.name(taken, path)
 
 
 def give_up(cloud: Cloud, upload: Upload) -> None:
@@ -116,5 +122,3 @@ def release_dead(cloud: Cloud, silent: float = SILENT) -> int:
         freed = tx.execute(update(ImageRow).where(ImageRow.id.in_(found), dead, ImageRow.written_at <= limit).values(
             status=QUEUED, writing=None, size=None).returning(ImageRow.id))
         return len(freed.all())
-
-

@@ -56,7 +56,9 @@ def _transfer(work: Work[ImportArguments]) -> None:
             with open(store.staged_path(cloud, arguments.image_id), "rb", buffering=0) as staged:
                 while batch := staged.read(store.BATCH):
                     upload.write(batch)
-        uploads.finish(cloud, upload)
+        taken = upload.intake.finish()
+        with work.commit() as tx:
+            uploads.settle(tx, upload, taken)
     except BaseException:
         uploads.give_up(cloud, upload)
         raise
@@ -78,6 +80,9 @@ def back_to_queued(work: Work[ImportArguments], tx: Transaction, fault: Fault) -
     if row is not None and row.status == IMPORTING:
         row.status, row.writing, row.size = QUEUED, None, None
         _mark(row, failed=True)
+        tx.after_commit(lambda: store.path_of(cloud, image_id).unlink(missing_ok=True))
+    elif row is not None:
+        _mark(row, failed=False)  # the data is there; only the tidying failed
     tx.after_commit(lambda: store.staged_path(cloud, image_id).unlink(missing_ok=True))
 
 
