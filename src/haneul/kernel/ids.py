@@ -8,12 +8,16 @@ import uuid
 
 def new() -> str:
     """A random UUID with dashes: Nova, Neutron, Glance, Cinder."""
-    return str(uuid.UUID(bytes=os.urandom(16), version=4))
+    hexadecimal = new_hex()
+    return f"{hexadecimal[:8]}-{hexadecimal[8:12]}-{hexadecimal[12:16]}-{hexadecimal[16:20]}-{hexadecimal[20:]}"
 
 
 def new_hex() -> str:
     """A random UUID without dashes: Keystone."""
-    return uuid.UUID(bytes=os.urandom(16), version=4).hex
+    raw = bytearray(os.urandom(16))  # each request has one: uuid.UUID takes four times as long
+    raw[6] = raw[6] & 0x0F | 0x40
+    raw[8] = raw[8] & 0x3F | 0x80
+    return raw.hex()
 
 
 def request() -> str:

@@ -20,7 +20,7 @@ routes = Routes()
 _VARY = {"vary": "X-Auth-Token"}
 
 
-@routes.post("/auth/tokens", None, anonymous=True, writes=False, body=authentication.AuthRequest, status=201)
+@routes.post("/auth/tokens", None, anonymous=True, bare=True, body=authentication.AuthRequest, status=201)
 def issue(call: Call, body: authentication.AuthRequest) -> Reply:
     """Opens its own transactions: none may be open while a password is hashed."""
     tokens = call.cloud.get(Tokens)

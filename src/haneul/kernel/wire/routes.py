@@ -36,6 +36,7 @@ class Route(Struct, kw_only=True):
     anonymous: bool = False
     stream: bool = False  # an async handler that answers itself, outside of a transaction
     writes: bool = True  # a write transaction; GET and HEAD get a snapshot
+    bare: bool = False  # anonymous, on a thread without a transaction: opens its own
     inline: bool = False  # runs on the event loop: only what takes microseconds
 
     def covers(self, version: Version | None) -> bool:
