@@ -3,30 +3,11 @@
 from __future__ import annotations
 
 from haneul.compute import flavors
-from haneul.compute.api import (
-    aggregates,
-    consoles,
-    flavor_access,
-    hypervisors,
-    instance_actions,
-    interfaces,
-    keypairs,
-    metadata_proxy,
-    others,
-    quotas,
-    server_actions,
-    server_changes,
-    server_groups,
-    server_metadata,
-    server_tags,
-    servers,
-    servers_create,
-    servers_list,
-    services,
-    tenant_usage,
-    vnc,
-)
-from haneul.compute.api import flavors as flavors_api
+from haneul.compute.api import ROUTES
+from haneul.compute.api.metadata_proxy import service as metadata_service
+from haneul.compute.api.vnc import PATH as VNC_PATH
+from haneul.compute.api.vnc import page as vnc_page
+from haneul.compute.api.vnc import socket as vnc_socket
 from haneul.compute.policy import RULES
 from haneul.compute.reconcilers import leaks, power
 from haneul.kernel.cloud import Cloud
@@ -43,13 +24,9 @@ def _prepare(cloud: Cloud) -> None:
 
 
 service = Service(
-    type="compute", name="nova", prefix="/compute/v2.1", error_body=nova,
+    type="compute", name="nova", prefix="/compute/v2.1", error_body=nova, routes=ROUTES,
     microversions=Microversions("compute", (2, 1), (2, 96), "X-OpenStack-Nova-API-Version"),
-    request_id_headers=("x-openstack-request-id", "x-compute-request-id"),
-    routes=[flavors_api.routes, flavor_access.routes, keypairs.routes, servers_list.routes, servers_create.routes,
-            servers.routes, server_actions.routes, server_changes.routes, server_metadata.routes, server_tags.routes,
-            interfaces.routes, consoles.routes, instance_actions.routes, server_groups.routes, hypervisors.routes,
-            services.routes, aggregates.routes, quotas.routes, tenant_usage.routes, others.routes])
-room = Room(name="compute", services=[service, metadata_proxy.service], rules=RULES, prepare=_prepare,
-            plain={vnc.PATH: vnc.page}, sockets={vnc.PATH: vnc.socket})
+    request_id_headers=("x-openstack-request-id", "x-compute-request-id"))
+room = Room(name="compute", services=[service, metadata_service], rules=RULES, prepare=_prepare,
+            plain={VNC_PATH: vnc_page}, sockets={VNC_PATH: vnc_socket})
 __all__ = ["leaks", "power", "room"]

@@ -1,0 +1,29 @@
+"""The wire: one file a resource. The list is here so that its names do not hide the rules' modules of the same names."""
+
+from haneul.compute.api import (
+    aggregates,
+    consoles,
+    flavor_access,
+    flavors,
+    hypervisors,
+    instance_actions,
+    interfaces,
+    keypairs,
+    others,
+    quotas,
+    server_actions,
+    server_changes,
+    server_groups,
+    server_metadata,
+    server_tags,
+    servers,
+    servers_create,
+    servers_list,
+    services,
+    tenant_usage,
+)
+
+ROUTES = [module.routes for module in (
+    flavors, flavor_access, keypairs, servers_list, servers_create, servers, server_actions, server_changes, server_metadata,
+    server_tags, interfaces, consoles, instance_actions, server_groups, hypervisors, services, aggregates, quotas, tenant_usage,
+    others)]

@@ -21,6 +21,7 @@ from haneul.kernel.tasks import Again, Cancelled, Fault, Work
 from haneul.network import networks, ports, wiring
 
 MISSING = "The server was deleted."
+AGAIN_SECONDS, PRESS_SECONDS = 0.5, 5.0
 
 
 class OnServer(Struct, kw_only=True):
@@ -163,12 +164,15 @@ def press(work: Work[Any]) -> None:
 
 
 def until_off(work: Work[Any], pressed: str) -> ServerRow:
-    """Waits for the guest to be off; after compute.shutdown_seconds, or if it cannot hear, its power is cut."""
+    """Waits for the guest to be off; after compute.shutdown_seconds, or if it cannot hear, its power is cut. The button is
+    pressed again now and then, because a guest that was still booting did not hear it."""
     row = load(work)
     power = state_of(work, row).power
     waited = clock.seconds() - float((work.results.get(pressed) or {}).get("at", 0.0))
     if power == "running" and waited < work.cloud.config.compute.shutdown_seconds:
-        raise Again("the guest to shut down", 0.1 if waited < 1 else 0.5)
+        if waited % PRESS_SECONDS < AGAIN_SECONDS < waited:
+            agent(work.cloud, row).hypervisor.press_power_button(row.id)
+        raise Again("the guest to shut down", 0.1 if waited < 1 else AGAIN_SECONDS)
     if power != "off":
         agent(work.cloud, row).hypervisor.kill(row.id)
     return row
