@@ -89,6 +89,8 @@ def problems(cloud: RunningCloud) -> list[str]:
     with cloud.cloud.database.read() as tx:
         stuck = [tuple(row) for row in tx.execute(text("SELECT kind, step, waiting_for FROM tasks WHERE finished IS NULL"))]
         consumers = {row[0] for row in tx.execute(text("SELECT DISTINCT consumer_id FROM allocations"))}
+        open_moves = {row[0] for row in tx.execute(text(
+            "SELECT uuid FROM migrations WHERE status NOT IN ('confirmed', 'reverted', 'error', 'failed')"))}
         ports = {row[0]: (row[1], row[2]) for row in tx.execute(text("SELECT id, device_id, host FROM ports"))}
     found += [f"unfinished task {row}" for row in stuck]
     agent = cloud.cloud.get(Agents).of("host-1")
@@ -107,7 +109,7 @@ def problems(cloud: RunningCloud) -> list[str]:
     placed = {server_id for server_id, server in servers.items() if server["OS-EXT-SRV-ATTR:host"]}
     found += [f"guest {gone} of no server" for gone in set(running) - placed]
     found += [f"disks of no server: {gone}" for gone in disks - placed]
-    found += [f"allocation of no server: {gone}" for gone in consumers - placed]
+    found += [f"allocation of no server: {gone}" for gone in consumers - placed - open_moves]
     for port_id, (device, _) in ports.items():
         if device and device in servers or not device:
             continue

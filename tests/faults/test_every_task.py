@@ -27,6 +27,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     running.stop()
 
 
+@pytest.fixture(autouse=True)
+def swept(request: pytest.FixtureRequest) -> Iterator[None]:
+    """One case that goes wrong does not spoil the next."""
+    yield
+    if "stage" in request.fixturenames:
+        request.getfixturevalue("stage").clean()
+
+
 def test_every_kind_of_task_has_a_scenario() -> None:
     assert set(filter(ours, registered())) == set(SCENARIOS)
 
