@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable
@@ -149,12 +150,13 @@ class Machine:
         self.monitor = Monitor(str(self.folder.monitor), on_event, seconds)
 
     def adopt(self, stray_pid: int | None) -> None:
-        """After a restart of the agent: finds out what became of the server meanwhile."""
+        """After a restart of the agent: finds out what became of the server meanwhile. One that vanished unwatched, with the
+        whole machine or with its agent, is forgotten: who asks for it is told that it is not there, and starts it again."""
         record = self.record
         assert record is not None
         if record.boot_id != boot_id():
             if not record.ended:
-                self.ended("off", "the host was restarted")
+                self.vanished("the host was restarted")
             return
         if not record.pid and stray_pid:
             record.pid, record.started = stray_pid, start_time(stray_pid) or 0
@@ -162,7 +164,7 @@ class Machine:
         process = Process(record.pid, record.started)
         if not record.pid or not process.alive():
             if not record.ended:
-                self.ended("crashed", f"{self.obituary()} while no agent watched")
+                self.vanished(f"{self.obituary()} while no agent watched")
             return
         self.process = process
         if record.ended:  # the agent was killed between writing that down and doing it
@@ -173,6 +175,12 @@ class Machine:
             self.tidy()
         except MonitorError as error:
             log.warning("server %s: QEMU (process %d) does not answer: %s", record.spec.id, record.pid, error)
+
+    def vanished(self, how: str) -> None:
+        log.warning("server %s is gone: %s", self.folder.path.name, how)
+        self.record = None
+        cgroups.remove(self._cloud_id, self.folder.path.name)
+        shutil.rmtree(self.folder.path, ignore_errors=True)
 
     def tidy(self) -> None:
         """What a killed agent left open in QEMU: copies of disks, cards half unplugged, a resume half done."""
