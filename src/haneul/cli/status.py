@@ -90,7 +90,8 @@ def _show(found: dict[str, Any]) -> None:
     console.print(f"[dim]leaks[/]    {'none' if not leaks else ''}")
     for leak in leaks[:20]:
         done = "mended" if leak["mended"] else "NOT mended"
-        console.print(f"           {leak['kind']} {leak['name']} on {leak['host']}: {leak['what']} ({done}, {age(leak['age'])} ago)")
+        console.print(f"           {leak['kind']} {leak['name']} on {leak['host']}: {leak['what']} "
+                      f"({done}, {age(leak['age'])} ago)")
 
 
 def age(seconds: float) -> str:
