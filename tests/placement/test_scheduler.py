@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -155,6 +157,22 @@ def test_a_migration_keeps_the_room_while_the_server_claims_elsewhere(cloud: Clo
         assert allocations.of(tx, migration) == {"a": SMALL}
         assert allocations.of(tx, question.consumer_id) == {"b": SMALL}
         assert allocations.unknown(tx, [question.consumer_id], older_than=0.0) == [migration]
+    assert books_agree(cloud)
+
+
+def test_claims_at_once_never_take_the_same_room(cloud: Cloud) -> None:
+    for name in ("a", "b"):
+        add(cloud, name, memory=8704, cpus=64)  # 8192 after the reserve, 12288 with the ratio: twelve servers each
+
+    def one(_: int) -> str:
+        try:
+            return chosen(cloud, ask())
+        except NoValidHost:
+            return "none"
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = Counter(pool.map(one, range(30)))
+    assert answers == {"a": 12, "b": 12, "none": 6}
     assert books_agree(cloud)
 
 

@@ -73,7 +73,12 @@ class NoValidHost(Fault):
 
 
 def claim(tx: Transaction, ask: Ask) -> Chosen:
-    """The host that now holds `ask.resources` for `ask.consumer_id` (whatever that held before is released). NoValidHost."""
+    """The host that now holds `ask.resources` for `ask.consumer_id` (whatever that held before is released). NoValidHost.
+
+    Claims go one after another: each then sees what the last one left, and spreads; the guard of each take is for the API's
+    own allocations, which ask nobody.
+    """
+    tx.lock("placement.claim")
     ask.resources = {name: amount for name, amount in ask.resources.items() if amount}
     if tx.execute(_CONSUMER, {"consumer": ask.consumer_id}).first() is not None:
         allocations.release(tx, ask.consumer_id)
