@@ -53,16 +53,17 @@ def of_ports(tx: Transaction, host: str, port_ids: Iterable[str]) -> FabricState
     return of(tx, host, FabricIds(ports=list(port_ids)))[0]
 
 
-def apply(cloud: Cloud, host: str, port_ids: Iterable[str]) -> None:
+def apply(cloud: Cloud, host: str, port_ids: Iterable[str]) -> FabricState:
     """Reads the state of ports and has the host apply it, in turn with other changes to the host. Call it outside of a
-    transaction. Afterwards say so with `ports.plugged` in the commit of the step."""
+    transaction. Afterwards say so with `ports.plugged` in the commit of the step. Answers what was applied."""
     ids = list(port_ids)
     if not ids:
-        return
+        return FabricState()
     with turn(cloud, host):
         with cloud.database.read() as tx:
             state = of_ports(tx, host, ids)
         cloud.get(Agents).of(host).fabric.apply(state)
+        return state
 
 
 @contextlib.contextmanager
