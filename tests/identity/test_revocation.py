@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from haneul.identity import authentication, passwords
+
 
 def test_disabling_a_user(world: Any) -> None:
     user, _, token = world.somebody()
@@ -94,6 +98,19 @@ def test_a_user_voids_all_their_tokens(world: Any) -> None:
     assert world.client(other).delete(f"/users/{user['id']}/tokens").status_code == 403
     assert world.client(token).delete(f"/users/{user['id']}/tokens").status_code == 204
     assert not world.holds(token) and world.holds(other)
+
+
+def test_a_log_in_overtaken_by_a_new_password(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    user, real = world.user(), passwords.matches
+
+    def slow(password: str, stored: str) -> bool:
+        right = real(password, stored)
+        world.call("PATCH", f"/users/{user['id']}", 200, {"user": {"password": "new"}})
+        return right
+
+    monkeypatch.setattr(authentication.passwords, "matches", slow)
+    token = world.token(user)
+    assert not world.holds(token)
 
 
 def test_another_process_sees_it_with_its_next_request(world: Any) -> None:

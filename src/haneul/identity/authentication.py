@@ -89,7 +89,13 @@ class Proof(Struct):
 
 
 def log_in(cloud: Cloud, auth: Auth) -> tuple[str, Entry]:
-    """A new token. Raises Unauthorized, BadRequest or, for a scope that a derived token may not have, Forbidden."""
+    """A new token. Raises Unauthorized, BadRequest or, for a scope that a derived token may not have, Forbidden.
+
+    It counts as issued when the log-in began, and is remembered at the revision of then: what is revoked while a password is
+    being hashed voids it too.
+    """
+    tokens, started = cloud.get(Tokens), clock.seconds()
+    revision = tokens.revision.read()
     wanted = auth.identity.methods
     unknown = [method for method in wanted if method not in METHODS]
     if not wanted or unknown:
@@ -100,19 +106,16 @@ def log_in(cloud: Cloud, auth: Auth) -> tuple[str, Entry]:
     base = next((proof.base for proof in proofs if proof.base), None)
     credential = next((proof.credential for proof in proofs if proof.credential), None)
     methods = tuple(dict.fromkeys([*(base.methods if base else ()), *wanted]))
-    tokens = cloud.get(Tokens)
-    revision = tokens.revision.read()
     with cloud.database.read() as tx:
         user = tokens.standing(tx, proofs[0].user_id, UNSCOPED, revision)
         _enough_factors(user, methods, base)
         scope = _scope(tx, auth, user, base, credential, revision)
-        return tokens.issue(tx, _claims(cloud, proofs[0].user_id, methods, scope, base, credential), revision)
+        return tokens.issue(tx, _claims(cloud, user, methods, scope, base, credential, started), revision)
 
 
-def _claims(cloud: Cloud, user_id: str, methods: tuple[str, ...], scope: Scope, base: Claims | None,
-            credential: ApplicationCredential | None) -> Claims:
+def _claims(cloud: Cloud, user: Standing, methods: tuple[str, ...], scope: Scope, base: Claims | None,
+            credential: ApplicationCredential | None, now: float) -> Claims:
     """A derived token ends with the one it comes from, and names the first of its chain."""
-    now = clock.seconds()
     expires = now + cloud.config.identity.token_seconds
     credential_id = credential.id if credential else base.credential_id if base else None
     if base is not None:
@@ -120,7 +123,7 @@ def _claims(cloud: Cloud, user_id: str, methods: tuple[str, ...], scope: Scope, 
     if credential is not None and credential.expires_at is not None:
         expires = min(expires, now + (credential.expires_at - clock.now()).total_seconds())
     audits = (audit_id(), base.audit_ids[-1]) if base else (audit_id(),)
-    return Claims(user_id, methods, scope, now, float(int(expires)) if base is None else expires, audits, credential_id)
+    return Claims(user.user_id, methods, scope, now, float(int(expires)) if base is None else expires, audits, credential_id)
 
 
 # -------------------------------------------------------------------- methods
