@@ -13,6 +13,7 @@ from haneul.compute import flavors, groups, keypairs, nics, quotas, servers, zon
 from haneul.compute.model import FlavorRow, ServerRow, ServerTagRow
 from haneul.compute.nics import Nic
 from haneul.compute.tasks.create import CreateArguments, create_server
+from haneul.compute.tasks.machine import guest_of
 from haneul.fleet.model import HostRow
 from haneul.image import images
 from haneul.image.model import ImageRow
@@ -61,7 +62,8 @@ def create(tx: Transaction, context: Context, wish: Wish) -> list[ServerRow]:
     cards = _cards(tx, context, wish)
     group_ids = find_groups(tx, context, wish.groups)
     _check_place(tx, wish)
-    quotas.check_metadata(tx, context.project_id or "", len(wish.metadata))
+    if wish.metadata:
+        quotas.check_metadata(tx, context.project_id or "", len(wish.metadata))
     _check_many(wish, cards)
     server_group = groups.for_boot(tx, context, wish.hints, wish.most)
     count = quotas.room_for(tx, context.project_id or "", least=wish.least, most=wish.most, vcpus=flavor.vcpus, ram=flavor.ram)
@@ -73,7 +75,7 @@ def create(tx: Transaction, context: Context, wish: Wish) -> list[ServerRow]:
                                           for tag in dict.fromkeys(wish.tags)])
     for row in rows:
         create_server.submit(tx, CreateArguments(
-            server_id=row.id, nics=cards, groups=group_ids, zone=wish.zone, host=wish.host, force=wish.force,
+            server_id=row.id, guest=guest_of(row), nics=cards, groups=group_ids, zone=wish.zone, host=wish.host, force=wish.force,
             hints=_hints(wish.hints)), resource=f"server:{row.id}", context=context)
     return rows
 

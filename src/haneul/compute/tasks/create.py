@@ -5,25 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import convert, to_builtins
-from sqlalchemy import delete, insert
+from sqlalchemy import case, delete, insert, update
 
 from haneul.compute import drive, placing, servers, states, zones
 from haneul.compute.model import ServerNicRow, ServerRow
 from haneul.compute.nics import Nic
 from haneul.compute.tasks import images, machine
-from haneul.compute.tasks.machine import OnServer, plain
-from haneul.fleet.agents import Agents
+from haneul.compute.tasks.machine import Guest, OnServer, plain
+from haneul.fleet.agents import Agent, Agents
 from haneul.host.contract import NicSpec
 from haneul.kernel import clock
 from haneul.kernel.context import system
 from haneul.kernel.database import Transaction
 from haneul.kernel.tasks import Task, Work
-from haneul.network import addresses, networks, ports, wiring
+from haneul.network import addresses, ports, wiring
 
 
 class CreateArguments(OnServer, kw_only=True):
-    """`groups` are ids of security groups; empty: the project's default."""
+    """`guest` is what the row says of it, so that steps need not read it again; `groups` are ids of security groups, empty for
+    the project's default."""
 
+    guest: Guest
     nics: list[Nic] = []
     groups: list[str] = []
     zone: str | None = None
@@ -61,9 +63,9 @@ def release(work: Work[CreateArguments]) -> None:
 def network(work: Work[CreateArguments]) -> None:
     with work.commit() as tx:
         row = machine.row_of(tx, work)
-        made = plug(tx, row, work.arguments.nics, work.arguments.groups)
+        found = plug(tx, row, work.arguments.nics, work.arguments.groups)
         row.task_state = "spawning"
-        work.result = {"nics": to_builtins(made)}
+        work.result = {"ports": found}
 
 
 @network.undo
@@ -72,21 +74,23 @@ def unplug(work: Work[CreateArguments]) -> None:
         unplug_all(tx, work.arguments.server_id)
 
 
+def _agent(work: Work[CreateArguments]) -> Agent:
+    return work.cloud.get(Agents).of(work.results["schedule"]["host"])
+
+
 @create_server.step(deadline=1200)
 @plain
 def image(work: Work[CreateArguments]) -> None:
-    row = machine.load(work)
-    work.result = {"sent": images.ensure(work.cloud, machine.agent(work.cloud, row), row.system["image"])}
+    work.result = {"sent": images.ensure(work.cloud, _agent(work), work.arguments.guest.image)}
 
 
 @create_server.step(deadline=300)
 @plain
 def disks(work: Work[CreateArguments]) -> None:
-    row = machine.load(work)
-    agent = machine.agent(work.cloud, row)
-    images.make_disks(work.cloud, agent, row, row.system["image"])
-    if row.config_drive:
-        agent.disks.create_config_drive(row.id, drive.build(work.cloud, row.id))
+    agent, guest = _agent(work), work.arguments.guest
+    images.make_disks(agent, guest.id, guest.flavor, guest.image)
+    if guest.config_drive:
+        agent.disks.create_config_drive(guest.id, drive.build(work.cloud, guest.id))
 
 
 @disks.undo
@@ -99,18 +103,18 @@ def remove_disks(work: Work[CreateArguments]) -> None:
 @create_server.step(deadline=120)
 @plain
 def wire(work: Work[CreateArguments]) -> None:
-    found = [nic["port_id"] for nic in work.results["network"]["nics"]]
-    wiring.apply(work.cloud, work.results["schedule"]["host"], found)
+    found = work.results["network"]["ports"]
+    state = wiring.apply(work.cloud, work.results["schedule"]["host"], found)
     with work.commit() as tx:
         ports.plugged(tx, found)
+        work.result = {"nics": to_builtins(machine.nics_of(state, found, work.arguments.guest.image))}
 
 
 @create_server.step(deadline=300)
 @plain
 def spawn(work: Work[CreateArguments]) -> None:
-    row = machine.load(work)
-    guest = machine.spec(row, convert(work.results["network"]["nics"], list[NicSpec]))
-    machine.agent(work.cloud, row).hypervisor.create(guest)
+    nics = convert(work.results["wire"]["nics"], list[NicSpec])
+    _agent(work).hypervisor.create(machine.spec(work.arguments.guest, nics))
 
 
 @spawn.undo
@@ -123,11 +127,13 @@ def forget(work: Work[CreateArguments]) -> None:
 @create_server.step(deadline=120)
 @plain
 def run(work: Work[CreateArguments]) -> None:
-    work.cloud.get(Agents).of(work.results["schedule"]["host"]).hypervisor.run(work.arguments.server_id)
+    _agent(work).hypervisor.run(work.arguments.server_id)
+    now = clock.now()
     with work.commit() as tx:
-        row = machine.row_of(tx, work)
-        machine.put(row, states.ACTIVE, states.RUNNING)
-        row.launched_at, row.progress = clock.now(), 100
+        tx.execute(update(ServerRow).where(ServerRow.id == work.arguments.server_id, ServerRow.deleted.is_(False)).values(
+            vm_state=states.ACTIVE, power_state=states.RUNNING, task_state=case(
+                (ServerRow.task_state == "deleting", "deleting"), else_=None), progress=100, launched_at=now, updated_at=now)
+            .execution_options(synchronize_session=False))
 
 
 create_server.failed(machine.fail)
@@ -136,27 +142,22 @@ create_server.failed(machine.fail)
 # ---------------------------------------------------------------- cards
 
 
-def plug(tx: Transaction, row: ServerRow, wanted: list[Nic], groups: list[str], first: int = 0) -> list[NicSpec]:
-    """Ports made or bound to the server's host, in order, and remembered as its cards."""
+def plug(tx: Transaction, row: ServerRow, wanted: list[Nic], groups: list[str], first: int = 0) -> list[str]:
+    """Ports made or bound to the server's host, in order, and remembered as its cards; their ids."""
     fresh = [nic for nic in wanted if nic.port_id is None]
     given = [nic.port_id for nic in wanted if nic.port_id is not None]
-    context = machine.owner(row)
-    made: list[Any] = ports.create_many(tx, context, [_new_port(row, nic, groups) for nic in fresh]) if fresh else []
-    bound = ports.bind_many(tx, given, host=row.host or "", device_id=row.id) if given else []
-    if bound:
+    made: list[Any] = []
+    if fresh:
+        made = ports.create_many(tx, machine.owner(row), [_new_port(row, nic, groups) for nic in fresh])
+    if given:
+        ports.bind_many(tx, given, host=row.host or "", device_id=row.id)
         ports.rename(tx, row.id, row.hostname)
-    fresh_ports, given_ports = iter(made), iter(bound)
-    found: list[NicSpec] = []
-    mtus: dict[str, int] = {}
-    for nic in wanted:
-        port = next(fresh_ports if nic.port_id is None else given_ports)
-        if port.network_id not in mtus:
-            mtus[port.network_id] = networks.get(tx, system(), port.network_id).mtu
-        found.append(NicSpec(port_id=port.id, mac=port.mac_address, mtu=mtus[port.network_id], model=machine.nic_model(row)))
+    ids = iter([port.id for port in made])
+    found = [nic.port_id or next(ids) for nic in wanted]
     if found:
         tx.execute(insert(ServerNicRow), [
-            {"port_id": spec.port_id, "server_id": row.id, "position": first + position, "ours": nic.port_id is None,
-             "tag": nic.tag} for position, (spec, nic) in enumerate(zip(found, wanted, strict=True))])
+            {"port_id": port_id, "server_id": row.id, "position": first + position, "ours": nic.port_id is None, "tag": nic.tag}
+            for position, (port_id, nic) in enumerate(zip(found, wanted, strict=True))])
     return found
 
 

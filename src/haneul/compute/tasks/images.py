@@ -6,7 +6,6 @@ import threading
 from collections import defaultdict
 from typing import Any
 
-from haneul.compute.model import ServerRow
 from haneul.fleet.agents import Agent
 from haneul.image import store
 from haneul.kernel.cloud import Cloud
@@ -30,10 +29,10 @@ def ensure(cloud: Cloud, agent: Agent, image: dict[str, Any]) -> bool:
     return True
 
 
-def make_disks(cloud: Cloud, agent: Agent, row: ServerRow, image: dict[str, Any]) -> None:
+def make_disks(agent: Agent, server_id: str, flavor: dict[str, Any], image: dict[str, Any]) -> None:
     """Root on the image, and what else the flavor has. Those that exist stay as they are."""
-    agent.disks.create(row.id, "root", "qcow2", row.flavor["disk"] << 30, image_id=image["id"], image_format=image["format"])
-    if row.flavor["ephemeral"]:
-        agent.disks.create(row.id, "ephemeral0", "qcow2", row.flavor["ephemeral"] << 30)
-    if row.flavor["swap"]:
-        agent.disks.create(row.id, "swap", "qcow2", row.flavor["swap"] << 20)
+    agent.disks.create(server_id, "root", "qcow2", flavor["disk"] << 30, image_id=image["id"], image_format=image["format"])
+    if flavor["ephemeral"]:
+        agent.disks.create(server_id, "ephemeral0", "qcow2", flavor["ephemeral"] << 30)
+    if flavor["swap"]:
+        agent.disks.create(server_id, "swap", "qcow2", flavor["swap"] << 20)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from haneul.compute import servers, states
 from haneul.compute.model import ServerRow
 from haneul.fleet.agents import Agent, Agents
-from haneul.host.contract import DiskSpec, HostError, NicSpec, NoRoom, NotThere, ServerSpec, ServerState
+from haneul.host.contract import DiskSpec, FabricState, HostError, NicSpec, NoRoom, NotThere, ServerSpec, ServerState
 from haneul.kernel import clock
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.context import Context, system
@@ -72,7 +72,10 @@ def owner(row: ServerRow) -> Context:
 
 
 def put(row: ServerRow, vm_state: str, power_state: int, *, task_state: str | None = None) -> None:
-    row.vm_state, row.power_state, row.task_state, row.updated_at = vm_state, power_state, task_state, clock.now()
+    """The state that a task has reached; one whose deletion was asked for meanwhile stays `deleting`."""
+    row.vm_state, row.power_state, row.updated_at = vm_state, power_state, clock.now()
+    if row.task_state != "deleting":
+        row.task_state = task_state
     if vm_state != states.ERROR:
         row.fault = None
 
@@ -85,29 +88,52 @@ def remember(row: ServerRow, **things: Any) -> None:
 # ---------------------------------------------------------------- the guest
 
 
-def disk_bus(row: ServerRow) -> str:
-    wished = row.system["image"]["properties"].get("hw_disk_bus", "virtio")
+class Guest(Struct, kw_only=True):
+    """A server as its host must build it. `image` is what the row's `system["image"]` says."""
+
+    id: str
+    name: str
+    flavor: dict[str, Any]
+    image: dict[str, Any]
+    config_drive: bool = False
+    rescue: bool = False
+
+
+def guest_of(row: ServerRow) -> Guest:
+    return Guest(id=row.id, name=row.name, flavor=row.flavor, image=row.system["image"], config_drive=row.config_drive,
+                 rescue=row.system.get("rescue") is not None)
+
+
+def disk_bus(guest: Guest) -> str:
+    wished = guest.image["properties"].get("hw_disk_bus", "virtio")
     return wished if wished in ("virtio", "scsi", "ide", "usb") else "virtio"
 
 
-def disk_specs(row: ServerRow) -> list[DiskSpec]:
+def disk_specs(guest: Guest) -> list[DiskSpec]:
     """The disks in the guest's order; a rescued server boots from the rescue disk and has its own behind it."""
-    bus: Any = disk_bus(row)
-    rescued = row.system.get("rescue") is not None
-    found = [DiskSpec(name="rescue", format="qcow2", bus=bus, boot_index=0)] if rescued else []
-    found.append(DiskSpec(name="root", format="qcow2", bus=bus, boot_index=1 if rescued else 0))
-    if row.flavor["ephemeral"]:
+    bus: Any = disk_bus(guest)
+    found = [DiskSpec(name="rescue", format="qcow2", bus=bus, boot_index=0)] if guest.rescue else []
+    found.append(DiskSpec(name="root", format="qcow2", bus=bus, boot_index=1 if guest.rescue else 0))
+    if guest.flavor["ephemeral"]:
         found.append(DiskSpec(name="ephemeral0", format="qcow2", bus=bus))
-    if row.flavor["swap"]:
+    if guest.flavor["swap"]:
         found.append(DiskSpec(name="swap", format="qcow2", bus=bus))
-    if row.config_drive:
+    if guest.config_drive:
         found.append(DiskSpec(name="config", format="raw", bus="ide", device="cdrom"))
     return found
 
 
-def nic_model(row: ServerRow) -> Any:
-    wished = row.system["image"]["properties"].get("hw_vif_model", "virtio")
+def nic_model(image: dict[str, Any]) -> Any:
+    wished = image["properties"].get("hw_vif_model", "virtio")
     return wished if wished in ("virtio", "e1000", "rtl8139") else "virtio"
+
+
+def nics_of(state: FabricState, port_ids: list[str], image: dict[str, Any]) -> list[NicSpec]:
+    """The cards for ports that were just wired, in the order of the ids."""
+    mtus = {network.id: network.mtu for network in state.networks}
+    known = {port.id: port for port in state.ports}
+    return [NicSpec(port_id=id, mac=known[id].mac, mtu=mtus[known[id].network_id], model=nic_model(image))
+            for id in port_ids if id in known]
 
 
 def nic_specs(tx: Transaction, row: ServerRow) -> list[NicSpec]:
@@ -115,21 +141,21 @@ def nic_specs(tx: Transaction, row: ServerRow) -> list[NicSpec]:
     order = {nic.port_id: nic.position for nic in servers.nics(tx, row.id)}
     found = [port for port in ports.of_device(tx, [row.id])[row.id] if port.id in order]
     mtus = {network: networks.get(tx, system(), network).mtu for network in {port.network_id for port in found}}
-    return [NicSpec(port_id=port.id, mac=port.mac_address, mtu=mtus[port.network_id], model=nic_model(row))
+    return [NicSpec(port_id=port.id, mac=port.mac_address, mtu=mtus[port.network_id], model=nic_model(row.system["image"]))
             for port in sorted(found, key=lambda port: order[port.id])]
 
 
-def spec(row: ServerRow, nics: list[NicSpec]) -> ServerSpec:
-    machine: Any = "q35" if row.system["image"]["properties"].get("hw_machine_type", "").startswith("q35") else "pc"
-    return ServerSpec(id=row.id, name=row.name, vcpus=row.flavor["vcpus"], memory_mib=row.flavor["ram"],
-                      disks=disk_specs(row), nics=nics, machine=machine)
+def spec(guest: Guest, nics: list[NicSpec]) -> ServerSpec:
+    machine: Any = "q35" if guest.image["properties"].get("hw_machine_type", "").startswith("q35") else "pc"
+    return ServerSpec(id=guest.id, name=guest.name, vcpus=guest.flavor["vcpus"], memory_mib=guest.flavor["ram"],
+                      disks=disk_specs(guest), nics=nics, machine=machine)
 
 
 def whole(work: Work[Any]) -> tuple[ServerRow, ServerSpec]:
     """The row and the guest, in one snapshot."""
     with work.cloud.database.read() as tx:
         row = row_of(tx, work)
-        return row, spec(row, nic_specs(tx, row))
+        return row, spec(guest_of(row), nic_specs(tx, row))
 
 
 def wire(work: Work[Any], row: ServerRow, guest: ServerSpec) -> None:

@@ -43,7 +43,7 @@ def replace_disk(work: Work[RebuildArguments]) -> None:
     agent = machine.agent(work.cloud, row)
     agent.hypervisor.kill(row.id)
     agent.disks.remove(row.id, "root")
-    images.make_disks(work.cloud, agent, row, row.system["image"])
+    images.make_disks(agent, row.id, row.flavor, row.system["image"])
     if row.config_drive:
         agent.disks.create_config_drive(row.id, drive.build(work.cloud, row.id))
     with work.commit() as tx:
