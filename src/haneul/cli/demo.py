@@ -177,10 +177,20 @@ def _server(api: Api, steps: Steps, image: str, private: str, public: str) -> tu
         with steps.step("server hello is ACTIVE"):
             shown = api.get(f"{NOVA}/servers/{server['id']}")["server"]
             if shown["status"] == "SHUTOFF":
-                api.post(f"{NOVA}/servers/{server['id']}/action", {"os-start": None})
+                with _fine_if_underway():  # after a restart of the machine the cloud starts it by itself
+                    api.post(f"{NOVA}/servers/{server['id']}/action", {"os-start": None})
             _wait_active(api, server["id"])
             address = _floating_ip(api, server["id"], private, public)
     return server, address
+
+
+@contextmanager
+def _fine_if_underway() -> Iterator[None]:
+    try:
+        yield
+    except ApiError as error:
+        if error.status != 409:
+            raise
 
 
 def _wait_active(api: Api, server_id: str) -> None:
