@@ -128,7 +128,6 @@ def test_floating_ips_that_cannot_be(api: Any, admin: Any, member: Any, public: 
     member.make("floatingip", expect=403, floating_network_id=public["id"], floating_ip_address="198.51.100.77")
     floating = member.make("floatingip", floating_network_id=public["id"])
     api("other")("GET", f"/floatingips/{floating['id']}", expect=404)
-    assert admin("DELETE", f"/networks/{public['id']}", expect=409)["NeutronError"]["type"] == "NetworkInUse"
     assert (
         admin("PUT", f"/networks/{public['id']}", {"network": {"router:external": False}}, expect=409)["NeutronError"][
             "type"
@@ -136,6 +135,18 @@ def test_floating_ips_that_cannot_be(api: Any, admin: Any, member: Any, public: 
         == "ExternalNetworkInUse"
     )
     member("DELETE", f"/floatingips/{floating['id']}", expect=204)
+
+
+def test_an_external_network_goes_with_unused_floating_ips_only(admin: Any, member: Any) -> None:
+    network = admin.network(**{"router:external": True})
+    admin.subnet(network, "203.0.113.0/24", enable_dhcp=False)
+    floating = member.make("floatingip", floating_network_id=network["id"])
+    router = member.router(external_gateway_info={"network_id": network["id"]})
+    assert admin("DELETE", f"/networks/{network['id']}", expect=409)["NeutronError"]["type"] == "NetworkInUse"
+    assert member("GET", f"/floatingips/{floating['id']}")["floatingip"]["id"] == floating["id"]  # nothing was changed
+    member("DELETE", f"/routers/{router['id']}", expect=204)
+    admin("DELETE", f"/networks/{network['id']}", expect=204)
+    member("GET", f"/floatingips/{floating['id']}", expect=404)
 
 
 def test_a_port_with_two_addresses_needs_to_say_which(member: Any, public: Any) -> None:

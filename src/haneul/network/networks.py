@@ -94,7 +94,19 @@ def update(tx: Transaction, row: NetworkRow, values: dict[str, Any]) -> NetworkR
 
 
 def delete(tx: Transaction, row: NetworkRow) -> None:
-    """With its subnets. DHCP ports go by themselves, any other port is in the way."""
+    """With its subnets, its DHCP ports, and floating IPs that nobody uses; any other port is in the way."""
+    for floating in (
+        tx.execute(
+            select(FloatingIpRow).where(FloatingIpRow.floating_network_id == row.id, FloatingIpRow.port_id.is_(None))
+        )
+        .scalars()
+        .all()
+    ):
+        port = tx.get_one(PortRow, floating.floating_port_id)
+        tx.delete(floating)
+        tx.flush()
+        tx.delete(port)
+    tx.flush()
     busy = tx.execute(
         select(PortRow.id).where(PortRow.network_id == row.id, PortRow.device_owner.not_in(AUTO_DELETED)).limit(1)
     ).first()

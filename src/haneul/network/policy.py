@@ -88,6 +88,7 @@ RULES: list[Rule] = [
     Rule("get_network_ip_availability", ADMIN),
     Rule("get_availability_zone", ANYONE),
     Rule("get_extension", ANYONE),
+    Rule("get_service_provider", ANYONE),
     Rule("get_l3-router-agents", ADMIN),
     Rule("get_dhcp-agents", ADMIN),
     Rule("get_l3-routers", ADMIN),

@@ -181,6 +181,8 @@ def create(
 def update(tx: Transaction, row: SecurityGroupRow, values: dict[str, Any]) -> SecurityGroupRow:
     if row.is_default and "name" in values and values["name"] != row.name:
         raise SecurityGroupCannotUpdateDefault()
+    if not row.is_default and values.get("name", "").lower() == "default":
+        raise SecurityGroupDefaultAlreadyExists()
     if "stateful" in values and values["stateful"] != row.stateful:
         if tx.execute(select(MembershipRow.port_id).where(MembershipRow.security_group_id == row.id).limit(1)).first():
             raise SecurityGroupInUse(row.id)

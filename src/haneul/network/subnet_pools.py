@@ -115,9 +115,7 @@ def _covers(wanted: list[str], present: list[str]) -> bool:
     nets: list[Any] = [ipaddress.ip_network(text, strict=False) for text in wanted]
     if not all(
         any(
-            ipaddress.ip_network(old).subnet_of(net)
-            for net in nets
-            if net.version == ipaddress.ip_network(old).version
+            ipaddress.ip_network(old).subnet_of(net) for net in nets if net.version == ipaddress.ip_network(old).version
         )
         for old in present
     ):

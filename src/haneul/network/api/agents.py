@@ -64,8 +64,11 @@ def of_hosts(tx: Transaction, names: Iterable[str] | None, *kinds: str) -> list[
     return [_view(tx, host, kind) for host in tx.execute(query).scalars() for kind in (kinds or KINDS)]
 
 
-@routes.get("/agents", rule="get_agent")
+@routes.get("/agents", rule="get_extension")
 def index(call: Call) -> dict[str, Any]:
+    """As with every list of Neutron, what the caller may not see is left out; here that is all or nothing."""
+    if not call.allows("get_agent"):
+        return {"agents": []}
     found = of_hosts(call.tx, call.arguments("host") or None)
     for key, value in call.query:
         if key in ("agent_type", "binary", "id", "topic", "availability_zone"):
@@ -131,3 +134,9 @@ def zones(call: Call) -> dict[str, Any]:
         [{"name": ZONE, "resource": resource, "state": "available"} for resource in ("network", "router")] if up else []
     )
     return {"availability_zones": attributes.shown(call, "availability_zone", found)}
+
+
+@routes.get("/service-providers", rule="get_service_provider")
+def providers(call: Call) -> dict[str, Any]:
+    """One way to route: on one host."""
+    return {"service_providers": [{"service_type": "L3_ROUTER_NAT", "name": "single_node", "default": True}]}
