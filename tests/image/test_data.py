@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.server
 import os
 import socket
@@ -122,6 +123,20 @@ def test_size_and_quota_bind(cloud: RunningCloud, member: httpx.Client, monkeypa
         monkeypatch.setattr(cloud.cloud.config.image, "user_quota_bytes", 1)
         assert uploads.room_for(tx, row) == 0
     assert member.put(f"/images/{make(member)}/file", content=b"x", headers=DATA).status_code == 413
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(cloud: RunningCloud, member: httpx.Client,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    image, before = make(member), files_of(cloud)
+
+    def full(intake: store.Intake, batch: bytes) -> None:
+        os.write(intake._file, batch[:1000])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store.Intake, "_keep", full)
+    answer = member.put(f"/images/{image}/file", content=b"x" * 20_000_000, headers=DATA)
+    assert answer.status_code == 413 and "full" in answer.json()["message"]
+    assert shown(member, image)["status"] == "queued" and files_of(cloud) == before
 
 
 def test_the_doors_for_snapshots(cloud: RunningCloud, member: httpx.Client) -> None:

@@ -5,6 +5,7 @@ Bytes come in under a temporary name, are hashed twice and inspected on the way,
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import queue
@@ -79,7 +80,7 @@ class Intake:
                     try:
                         work(batch)
                     except Exception as error:
-                        self._error = error  # raised to the writer; the queue is still emptied
+                        self._error = _full(error) or error  # raised to the writer; the queue is still emptied
 
         thread = threading.Thread(target=run, name="image-intake", daemon=True)
         thread.start()
@@ -122,7 +123,10 @@ class Intake:
         if self._error is not None:
             raise self._error
         virtual = self._inspection.verdict() if self._inspection is not None else None
-        os.fsync(self._file)
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            raise _full(error) or error from error
         os.close(self._file)
         self._file = -1
         return Taken(self.path, self.size, virtual, self._md5.hexdigest(), self._sha512.hexdigest())
@@ -136,6 +140,12 @@ class Intake:
             os.close(self._file)
             self._file = -1
         self.path.unlink(missing_ok=True)
+
+
+def _full(error: Exception) -> TooLarge | None:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return TooLarge("Image storage media is full: There is not enough disk space on the image storage media.")
+    return None
 
 
 def name(taken: Taken, path: Path) -> None:

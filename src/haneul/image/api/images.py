@@ -48,6 +48,8 @@ def create(call: Call, body: dict[str, Any]) -> Reply:
 
 @routes.get("/images", rule="get_images")
 def index(call: Call) -> dict[str, Any]:
+    if call.path.endswith("/"):
+        raise images.ImageNotFound("")  # an image whose id is empty, as Glance sees it
     limit = limit_of(call, default=listing.DEFAULT_PAGE)
     rows = listing.page(call.tx, call.context, call, limit) if limit else []
     shown = rows[:limit]
@@ -58,6 +60,11 @@ def index(call: Call) -> dict[str, Any]:
     if len(rows) > limit:
         answer["next"] = "/v2/images?" + urlencode([*kept, ("marker", shown[-1].id)])
     return answer
+
+
+@routes.delete("/images", rule="get_images")
+def remove_nothing(call: Call) -> None:
+    raise images.ImageNotFound("")
 
 
 @routes.get("/images/{image_id}", rule="get_image", target=image_of)
