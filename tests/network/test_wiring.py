@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from haneul.fleet.agents import Agents
 from haneul.fleet.hosts import Listeners
 from haneul.fleet.model import HostRow
-from haneul.host.contract import FabricIds
+from haneul.host.contract import Conflict, FabricIds
 from haneul.kernel import clock, ids
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.config import Config, Paths
@@ -285,3 +288,57 @@ def test_a_boot_with_a_port_costs_few_statements(world: Cloud) -> None:
     with world.database.write() as tx:
         ports.create_many(tx, MEMBER, [ports.NewPort(network_id=net.id, device_id="s", host="one") for _ in range(20)])
     assert made <= 13 and world.database.statements - before - made <= 13
+
+
+class Recorder:
+    """Stands where the agents are: keeps what was applied, refuses states that hold a certain port."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+        self.bad: str | None = None
+        self.fabric = self
+
+    def of(self, host: str) -> Recorder:
+        return self
+
+    def apply(self, state: Any) -> None:
+        found = [port.id for port in state.ports]
+        if self.bad in found:
+            raise Conflict("this one is refused")
+        time.sleep(0.05)
+        self.calls.append(found)
+
+
+def test_boots_that_wait_for_a_host_go_together_and_fail_alone(world: Cloud) -> None:
+    recorder = Recorder()
+    world._things[Agents] = recorder
+    with world.database.write() as tx:
+        net, _ = network(tx)
+        made = [ports.create(tx, MEMBER, network_id=net.id, host="one").id for _ in range(8)]
+    recorder.bad = made[3]
+    failed: list[str] = []
+
+    def boot(port_id: str) -> None:
+        try:
+            wiring.apply(world, "one", [port_id])
+        except Conflict:
+            failed.append(port_id)
+
+    with wiring.turn(world, "one"):  # everybody waits
+        threads = [threading.Thread(target=boot, args=(id,)) for id in made]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.1)
+    for thread in threads:
+        thread.join()
+    assert failed == [made[3]]
+    assert sorted(id for call in recorder.calls for id in call) == sorted(set(made) - {made[3]})
+    recorder.bad, recorder.calls = None, []
+    with wiring.turn(world, "one"):
+        threads = [threading.Thread(target=boot, args=(id,)) for id in made]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.1)
+    for thread in threads:
+        thread.join()
+    assert len(recorder.calls) == 1 and set(recorder.calls[0]) == set(made)

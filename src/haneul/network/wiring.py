@@ -19,6 +19,7 @@ from haneul.host.contract import (
     FabricState,
     FixedIP,
     FloatingIP,
+    HostError,
     HostRoute,
     NetworkSpec,
     PortSpec,
@@ -53,17 +54,50 @@ def of_ports(tx: Transaction, host: str, port_ids: Iterable[str]) -> FabricState
     return of(tx, host, FabricIds(ports=list(port_ids)))[0]
 
 
-def apply(cloud: Cloud, host: str, port_ids: Iterable[str]) -> FabricState:
+class _Wish:
+    """Ports that a caller wants applied; `done` once somebody's turn took them along."""
+
+    def __init__(self, port_ids: list[str]) -> None:
+        self.port_ids = port_ids
+        self.done = False
+
+
+_wishes: dict[str, list[_Wish]] = defaultdict(list)
+
+
+def apply(cloud: Cloud, host: str, port_ids: Iterable[str]) -> None:
     """Reads the state of ports and has the host apply it, in turn with other changes to the host. Call it outside of a
-    transaction. Afterwards say so with `ports.plugged` in the commit of the step. Answers what was applied."""
-    ids = list(port_ids)
-    if not ids:
-        return FabricState()
+    transaction. Afterwards say so with `ports.plugged` in the commit of the step.
+
+    Who gets the turn takes all along that wait for it: many boots cost few calls. If that fails, each tries its own."""
+    wish, waiting = _Wish(list(port_ids)), _wishes[f"{id(cloud)}:{host}"]
+    if not wish.port_ids:
+        return
+    waiting.append(wish)
     with turn(cloud, host):
-        with cloud.database.read() as tx:
-            state = of_ports(tx, host, ids)
-        cloud.get(Agents).of(host).fabric.apply(state)
-        return state
+        if wish.done:
+            return
+        batch = list(waiting)
+        del waiting[: len(batch)]
+        try:
+            _apply(cloud, host, [id for entry in batch for id in entry.port_ids])
+        except HostError:
+            if len(batch) == 1:
+                raise
+            waiting[:0] = [entry for entry in batch if entry is not wish]
+            _apply(cloud, host, wish.port_ids)
+            return
+        except BaseException:
+            waiting[:0] = [entry for entry in batch if entry is not wish]
+            raise
+        for entry in batch:
+            entry.done = True
+
+
+def _apply(cloud: Cloud, host: str, port_ids: list[str]) -> None:
+    with cloud.database.read() as tx:
+        state = of_ports(tx, host, port_ids)
+    cloud.get(Agents).of(host).fabric.apply(state)
 
 
 @contextlib.contextmanager
