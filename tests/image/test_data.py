@@ -267,3 +267,19 @@ def test_web_download(cloud: RunningCloud, member: httpx.Client, web: str, monke
     cloud.settle()
     assert shown(member, missing)["status"] == "queued"
     assert "404" in member.get(f"/images/{missing}/tasks").json()["tasks"][0]["message"]
+
+
+def test_the_older_import_task_is_an_administrators(cloud: RunningCloud, member: httpx.Client, web: str,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    body = {"type": "import", "input": {"import_from": f"{web}/image", "import_from_format": "raw", "image_properties": {
+        "name": "by-task", "disk_format": "raw", "container_format": "bare"}}}
+    assert member.post("/tasks", json=body).status_code == 403
+    with cloud.http("admin") as admin:
+        assert admin.post("/image/v2/tasks", json=body).status_code == 400  # loopback
+        monkeypatch.setattr(cloud.cloud.config.image, "web_download_allow", ["127.0.0.1/32"])
+        made = admin.post("/image/v2/tasks", json=body)
+        assert made.status_code == 201, made.text
+        cloud.settle()
+        found = admin.get(f"/image/v2/tasks/{made.json()['id']}").json()
+        assert found["status"] == "success"
+        assert admin.get(f"/image/v2/images/{found['result']['image_id']}").json()["status"] == "active"

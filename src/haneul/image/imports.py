@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 from sqlalchemy import select
 
-from haneul.image import fetch
+from haneul.image import fetch, images
 from haneul.image.images import ImageConflict
 from haneul.image.model import IMPORTING, QUEUED, UPLOADING, ImageRow
 from haneul.image.tasks.importing import ImportArguments, import_image
@@ -56,10 +56,36 @@ def start(tx: Transaction, context: Context, row: ImageRow, asked: Import) -> No
         if not method.uri:
             raise BadRequest("'uri' is required for 'web-download' import method.")
         fetch.check(method.uri, tx.cloud.config.image)
+    _submit(tx, context, row, method)
+
+
+def _submit(tx: Transaction, context: Context, row: ImageRow, method: Method) -> str:
     row.status, row.updated_at = IMPORTING, clock.now()
     row.properties = {**row.properties, "os_glance_importing_to_stores": "file", "os_glance_failed_import": ""}
-    import_image.submit(tx, ImportArguments(image_id=row.id, method=method.name, uri=method.uri),
-                        resource=f"image:{row.id}", context=context)
+    return import_image.submit(tx, ImportArguments(image_id=row.id, method=method.name, uri=method.uri),
+                               resource=f"image:{row.id}", context=context)
+
+
+class TaskInput(Struct):
+    import_from: str
+    image_properties: dict[str, Any]
+    import_from_format: str | None = None
+
+
+class NewTask(Struct):
+    """The older way, an administrator's: a task that makes an image and fetches its data."""
+
+    type: Literal["import"]
+    input: TaskInput
+
+
+def start_task(tx: Transaction, context: Context, asked: NewTask) -> TaskRow:
+    fetch.check(asked.input.import_from, tx.cloud.config.image)
+    row = images.create(tx, context, asked.input.image_properties)
+    for key in ("container_format", "disk_format"):
+        if getattr(row, key) is None:
+            raise BadRequest(f"'{key}' needs to be set before import")
+    return task(tx, context, _submit(tx, context, row, Method("web-download", asked.input.import_from)))
 
 
 def tasks(tx: Transaction, context: Context, image_id: str | None = None) -> list[TaskRow]:

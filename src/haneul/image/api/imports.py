@@ -7,7 +7,7 @@ from typing import Any
 
 from haneul.image import imports
 from haneul.image.api.images import image_of
-from haneul.image.imports import Import
+from haneul.image.imports import Import, NewTask
 from haneul.image.model import ImageRow
 from haneul.kernel.clock import iso
 from haneul.kernel.tasks import TaskRow
@@ -70,6 +70,11 @@ def index(call: Call) -> dict[str, Any]:
     shown = [view(row) for row in imports.tasks(call.tx, call.context)]
     return {"tasks": [task for task in shown if all(not value or task[key] == value for key, value in wanted.items())],
             "first": "/v2/tasks", "schema": "/v2/schemas/tasks"}
+
+
+@routes.post("/tasks", rule="tasks_api_access", body=NewTask, status=201)
+def create(call: Call, body: NewTask) -> dict[str, Any]:
+    return view(imports.start_task(call.tx, call.context, body), whole=True)
 
 
 @routes.get("/tasks/{task_id}", rule="get_task", target=lambda call: imports.task(call.tx, call.context, call.values["task_id"]))
