@@ -49,7 +49,7 @@ def attach(tx: Transaction, context: Context, row: ServerRow, nic: Nic) -> str:
             raise NotFound(error.message)
         raise
     last = tx.execute(select(func.max(ServerNicRow.position)).where(ServerNicRow.server_id == row.id)).scalar()
-    port_id = making.plug(tx, row, [nic], [], first=0 if last is None else last + 1)[0]
+    port_id = making.plug(tx, row, [nic], [], first=0 if last is None else last + 1)[0].port_id
     tasks.attach_interface.submit(tx, tasks.PortArguments(server_id=row.id, port_id=port_id), resource=f"server:{row.id}",
                                   context=context)
     return port_id

@@ -18,7 +18,7 @@ from haneul.kernel import clock
 from haneul.kernel.context import system
 from haneul.kernel.database import Transaction
 from haneul.kernel.tasks import Task, Work
-from haneul.network import addresses, ports, wiring
+from haneul.network import addresses, networks, ports, wiring
 
 
 class CreateArguments(OnServer, kw_only=True):
@@ -65,7 +65,7 @@ def network(work: Work[CreateArguments]) -> None:
         row = machine.row_of(tx, work)
         found = plug(tx, row, work.arguments.nics, work.arguments.groups)
         row.task_state = "spawning"
-        work.result = {"ports": found}
+        work.result = {"nics": to_builtins(found)}
 
 
 @network.undo
@@ -103,17 +103,16 @@ def remove_disks(work: Work[CreateArguments]) -> None:
 @create_server.step(deadline=120)
 @plain
 def wire(work: Work[CreateArguments]) -> None:
-    found = work.results["network"]["ports"]
-    state = wiring.apply(work.cloud, work.results["schedule"]["host"], found)
+    found = [nic["port_id"] for nic in work.results["network"]["nics"]]
+    wiring.apply(work.cloud, work.results["schedule"]["host"], found)
     with work.commit() as tx:
         ports.plugged(tx, found)
-        work.result = {"nics": to_builtins(machine.nics_of(state, found, work.arguments.guest.image))}
 
 
 @create_server.step(deadline=300)
 @plain
 def spawn(work: Work[CreateArguments]) -> None:
-    nics = convert(work.results["wire"]["nics"], list[NicSpec])
+    nics = convert(work.results["network"]["nics"], list[NicSpec])
     _agent(work).hypervisor.create(machine.spec(work.arguments.guest, nics))
 
 
@@ -142,23 +141,25 @@ create_server.failed(machine.fail)
 # ---------------------------------------------------------------- cards
 
 
-def plug(tx: Transaction, row: ServerRow, wanted: list[Nic], groups: list[str], first: int = 0) -> list[str]:
-    """Ports made or bound to the server's host, in order, and remembered as its cards; their ids."""
+def plug(tx: Transaction, row: ServerRow, wanted: list[Nic], groups: list[str], first: int = 0) -> list[NicSpec]:
+    """Ports made or bound to the server's host, in order, and remembered as its cards."""
     fresh = [nic for nic in wanted if nic.port_id is None]
     given = [nic.port_id for nic in wanted if nic.port_id is not None]
     made: list[Any] = []
+    bound: list[Any] = []
     if fresh:
         made = ports.create_many(tx, machine.owner(row), [_new_port(row, nic, groups) for nic in fresh])
     if given:
-        ports.bind_many(tx, given, host=row.host or "", device_id=row.id)
+        bound = ports.bind_many(tx, given, host=row.host or "", device_id=row.id)
         ports.rename(tx, row.id, row.hostname)
-    ids = iter([port.id for port in made])
-    found = [nic.port_id or next(ids) for nic in wanted]
+    mtus = {id: networks.get(tx, system(), id).mtu for id in {port.network_id for port in (*made, *bound)}}
+    each, model = (iter(made), iter(bound)), machine.nic_model(row.system["image"])
+    found = [next(each[nic.port_id is not None]) for nic in wanted]
     if found:
         tx.execute(insert(ServerNicRow), [
-            {"port_id": port_id, "server_id": row.id, "position": first + position, "ours": nic.port_id is None, "tag": nic.tag}
-            for position, (port_id, nic) in enumerate(zip(found, wanted, strict=True))])
-    return found
+            {"port_id": port.id, "server_id": row.id, "position": first + position, "ours": nic.port_id is None, "tag": nic.tag}
+            for position, (port, nic) in enumerate(zip(found, wanted, strict=True))])
+    return [NicSpec(port_id=port.id, mac=port.mac_address, mtu=mtus[port.network_id], model=model) for port in found]
 
 
 def _new_port(row: ServerRow, nic: Nic, groups: list[str]) -> ports.NewPort:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from haneul.compute import servers, states
 from haneul.compute.model import ServerRow
 from haneul.fleet.agents import Agent, Agents
-from haneul.host.contract import DiskSpec, FabricState, HostError, NicSpec, NoRoom, NotThere, ServerSpec, ServerState
+from haneul.host.contract import DiskSpec, HostError, NicSpec, NoRoom, NotThere, ServerSpec, ServerState
 from haneul.kernel import clock
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.context import Context, system
@@ -126,14 +126,6 @@ def disk_specs(guest: Guest) -> list[DiskSpec]:
 def nic_model(image: dict[str, Any]) -> Any:
     wished = image["properties"].get("hw_vif_model", "virtio")
     return wished if wished in ("virtio", "e1000", "rtl8139") else "virtio"
-
-
-def nics_of(state: FabricState, port_ids: list[str], image: dict[str, Any]) -> list[NicSpec]:
-    """The cards for ports that were just wired, in the order of the ids."""
-    mtus = {network.id: network.mtu for network in state.networks}
-    known = {port.id: port for port in state.ports}
-    return [NicSpec(port_id=id, mac=known[id].mac, mtu=mtus[known[id].network_id], model=nic_model(image))
-            for id in port_ids if id in known]
 
 
 def nic_specs(tx: Transaction, row: ServerRow) -> list[NicSpec]:

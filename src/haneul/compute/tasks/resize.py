@@ -16,7 +16,7 @@ from haneul.compute.tasks import machine
 from haneul.compute.tasks.machine import OnServer, plain
 from haneul.kernel import clock
 from haneul.kernel.database import Transaction
-from haneul.kernel.tasks import Fault, Task, Work
+from haneul.kernel.tasks import Again, Fault, Task, Work
 
 
 class ResizeArguments(OnServer, kw_only=True):
@@ -74,16 +74,24 @@ def press(work: Work[ResizeArguments]) -> None:
     machine.press(work)
 
 
+@press.undo
+def run_again(work: Work[ResizeArguments]) -> None:
+    """The guest may have heard the button whatever came of the step: it goes down in peace first, or keeps running."""
+    if not work.arguments.run:
+        return
+    row = machine.load(work)
+    if machine.state_of(work, row).power == "running":
+        if work.attempt == 1:
+            machine.agent(work.cloud, row).hypervisor.press_power_button(row.id)
+        if work.attempt <= work.cloud.config.compute.shutdown_seconds / machine.AGAIN_SECONDS:
+            raise Again("the guest to shut down", machine.AGAIN_SECONDS)
+    machine.power_on(work)
+
+
 @resize_server.step(deadline=400)
 @plain
 def power_off(work: Work[ResizeArguments]) -> None:
     machine.until_off(work, "press")
-
-
-@power_off.undo
-def power_on_again(work: Work[ResizeArguments]) -> None:
-    if work.arguments.run:
-        machine.power_on(work)
 
 
 @resize_server.step(deadline=120)
