@@ -14,9 +14,9 @@ ZONE = "availability_zone"
 
 
 def get(tx: Transaction, aggregate_id: str) -> AggregateRow:
-    if not aggregate_id.isdigit() or len(aggregate_id) > 9:
+    if not aggregate_id.removeprefix("-").isdigit() or not aggregate_id.isascii():
         raise BadRequest("Invalid input received: id must be an integer")
-    row = tx.get(AggregateRow, int(aggregate_id))
+    row = tx.get(AggregateRow, int(aggregate_id)) if len(aggregate_id) < 10 else None
     if row is None:
         raise NotFound(f"Aggregate {aggregate_id} could not be found.")
     return row

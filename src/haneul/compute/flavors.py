@@ -43,9 +43,8 @@ def snapshot(row: FlavorRow) -> dict[str, Any]:
 
 
 def create(tx: Transaction, *, id: str | None, name: str, ram: int, vcpus: int, disk: int, ephemeral: int = 0, swap: int = 0,
-           rxtx_factor: float = 1.0, is_public: bool = True, description: str | None = None,
-           project_id: str | None = None) -> FlavorRow:
-    """`project_id` gets access to a flavor that is not public: its maker can use it."""
+           rxtx_factor: float = 1.0, is_public: bool = True, description: str | None = None) -> FlavorRow:
+    """A flavor that is not public is nobody's until access is given, not even its maker's project's."""
     flavor_id = id if id is not None and id != "auto" else ids.new()
     if tx.execute(select(FlavorRow.seq).where(FlavorRow.name == name)).first():
         raise Conflict(f"Flavor with name {name} already exists.")
@@ -59,8 +58,6 @@ def create(tx: Transaction, *, id: str | None, name: str, ram: int, vcpus: int, 
         tx.flush()
     except IntegrityError:
         raise Conflict(f"Flavor with name {name} already exists.")
-    if not is_public and project_id is not None:
-        tx.add(FlavorAccessRow(flavor_id=flavor_id, project_id=project_id))
     return row
 
 

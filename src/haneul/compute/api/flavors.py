@@ -158,8 +158,7 @@ def create(call: Call, body: Create | Create255) -> dict[str, Any]:
         call.tx, id=None if new.id is None else str(new.id), name=shapes.name(new.name), ram=shapes.number(new.ram, "ram", 1),
         vcpus=shapes.number(new.vcpus, "vcpus", 1), disk=shapes.number(new.disk, "disk"),
         ephemeral=shapes.number(new.ephemeral, "ephemeral"), swap=shapes.number(new.swap, "swap"), rxtx_factor=factor,
-        is_public=shapes.truth(new.is_public), description=getattr(new, "description", None),
-        project_id=call.context.project_id)
+        is_public=shapes.truth(new.is_public), description=getattr(new, "description", None))
     return {"flavor": view(call, row)}
 
 
