@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from haneul.compute.model import AggregateRow, ServerRow
 from haneul.fleet.hosts import is_up
@@ -25,21 +25,31 @@ class Load(Struct):
     disk: int = 0
 
 
+_DISK = ServerRow.flavor["disk"].as_integer() + ServerRow.flavor["ephemeral"].as_integer()
+_SUMS = (func.count(), func.count(ServerRow.task_state), func.sum(ServerRow.vcpus), func.sum(ServerRow.ram), func.sum(_DISK))
+
+
 def loads(tx: Transaction) -> dict[str, Load]:
     """Of every host that has servers, in one statement."""
-    disk = ServerRow.flavor["disk"].as_integer() + ServerRow.flavor["ephemeral"].as_integer()
-    query = select(ServerRow.host, func.count(), func.count(ServerRow.task_state), func.sum(ServerRow.vcpus),
-                   func.sum(ServerRow.ram), func.sum(disk)).where(
-        ServerRow.deleted.is_(False), ServerRow.host.is_not(None)).group_by(ServerRow.host)
-    return {host: Load(int(count), int(busy or 0), int(vcpus), int(ram), int(size or 0))
-            for host, count, busy, vcpus, ram, size in tx.execute(query)}
+    return _loads(tx, select(ServerRow.host, *_SUMS).where(ServerRow.host.is_not(None)).group_by(ServerRow.host))
+
+
+def loads_by_project(tx: Transaction, host: str) -> dict[str, Load]:
+    """Of one host, by the projects that have servers on it."""
+    return _loads(tx, select(ServerRow.project_id, *_SUMS).where(ServerRow.host == host).group_by(ServerRow.project_id)
+                  .order_by(ServerRow.project_id))
+
+
+def _loads(tx: Transaction, query: Select[Any]) -> dict[str, Load]:
+    return {key: Load(int(count), int(busy or 0), int(vcpus), int(ram), int(size or 0))
+            for key, count, busy, vcpus, ram, size in tx.execute(query.where(ServerRow.deleted.is_(False)))}
 
 
 def servers_on(tx: Transaction, hosts: list[str]) -> dict[str, list[dict[str, str]]]:
     found: dict[str, list[dict[str, str]]] = {host: [] for host in hosts}
     for host, seq, id in tx.execute(select(ServerRow.host, ServerRow.seq, ServerRow.id).where(
             ServerRow.host.in_(hosts), ServerRow.deleted.is_(False)).order_by(ServerRow.seq)):
-        found[host].append({"name": f"instance-{seq:08x}", "uuid": id})
+        found[str(host)].append({"name": f"instance-{seq:08x}", "uuid": id})
     return found
 
 

@@ -30,16 +30,23 @@ _COMPARE: dict[str, Any] = {"gt": operator.gt, "gte": operator.ge, "lt": operato
 
 def page(tx: Transaction, context: Context, call: Call, limit: int) -> list[ImageRow]:
     """One row more than `limit`, if there are."""
-    query = select(ImageRow).where(_seen(context, call.argument("member_status", "accepted"), call.argument("visibility")))
-    for condition in _conditions(call):
+    return found(tx, context, call.query, limit + 1, sort_of(call))
+
+
+def found(tx: Transaction, context: Context, asked: list[tuple[str, str]], limit: int,
+          sort: Sort | None = None) -> list[ImageRow]:
+    """Images by the filters and the marker of a Glance query."""
+    one = dict(asked)
+    query = select(ImageRow).where(_seen(context, one.get("member_status", "accepted"), one.get("visibility")))
+    for condition in _conditions(asked):
         query = query.where(condition)
     marker = None
-    if (text := call.argument("marker")) is not None:
+    if (text := one.get("marker")) is not None:
         try:
             marker = get(tx, context, text)
         except NotFound as error:
             raise BadRequest("Invalid marker. Image could not be found.") from error
-    return list(tx.execute(_ordered(query, sort_of(call), marker).limit(limit + 1)).scalars())
+    return list(tx.execute(_ordered(query, sort or _SORT, marker).limit(limit)).scalars())
 
 
 def _ordered(query: Select[Any], sort: Sort, marker: ImageRow | None) -> Select[Any]:
@@ -65,13 +72,11 @@ def _seen(context: Context, member_status: str | None, visibility: str | None) -
     return seen if visibility == "all" else and_(seen, ImageRow.visibility == visibility)
 
 
-def _conditions(call: Call) -> list[ColumnElement[bool]]:
-    hidden = call.argument("os_hidden")
+def _conditions(asked: list[tuple[str, str]]) -> list[ColumnElement[bool]]:
+    hidden = dict(asked).get("os_hidden")
     found: list[ColumnElement[bool]] = [ImageRow.os_hidden.is_(flag(hidden, "os_hidden") if hidden is not None else False)]
-    found += [exists().where(ImageTag.image_id == ImageRow.id, ImageTag.value == tag) for tag in call.arguments("tag")]
-    for key, value in call.query:
-        if key not in _PAGING:
-            found.append(_condition(key, value))
+    found += [exists().where(ImageTag.image_id == ImageRow.id, ImageTag.value == tag) for key, tag in asked if key == "tag"]
+    found += [_condition(key, value) for key, value in asked if key not in _PAGING]
     return found
 
 

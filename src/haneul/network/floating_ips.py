@@ -31,6 +31,27 @@ def get(tx: Transaction, context: Context, id: str) -> FloatingIpRow:
     return row
 
 
+def of_project(tx: Transaction, context: Context, *, address: str | None = None) -> list[FloatingIpRow]:
+    """The floating IPs of the caller's project, or the one of an address."""
+    query = select(FloatingIpRow).where(FloatingIpRow.project_id == context.project_id)
+    if address is not None:
+        query = query.where(FloatingIpRow.floating_ip_address == address)
+    return list(tx.execute(query.order_by(FloatingIpRow.created_at, FloatingIpRow.id)).scalars())
+
+
+def devices(tx: Transaction, rows: list[FloatingIpRow]) -> dict[str, str]:
+    """Which device each is on, by the floating IP's id; those on none are left out."""
+    wanted = [row.id for row in rows if row.port_id]
+    return {
+        id: device
+        for id, device in tx.execute(
+            select(FloatingIpRow.id, PortRow.device_id)
+            .join(PortRow, PortRow.id == FloatingIpRow.port_id)
+            .where(FloatingIpRow.id.in_(wanted))
+        )
+    } if wanted else {}
+
+
 def create(
     tx: Transaction,
     context: Context,

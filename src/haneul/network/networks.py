@@ -25,6 +25,14 @@ def get(tx: Transaction, context: Context, id: str) -> NetworkRow:
     return row
 
 
+def visible(tx: Transaction, context: Context, *, external: bool = False) -> list[NetworkRow]:
+    """Every network that the caller may see, or only the external ones."""
+    query = select(NetworkRow).where(access.networks(context))
+    if external:
+        query = query.where(NetworkRow.external)
+    return list(tx.execute(query.order_by(NetworkRow.created_at, NetworkRow.id)).scalars())
+
+
 def available(tx: Transaction, context: Context) -> list[NetworkRow]:
     """Networks that a server may be put on without naming one: the project's own and shared ones, not external ones of
     others. In the order of their making."""

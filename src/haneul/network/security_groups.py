@@ -26,6 +26,7 @@ from haneul.network.errors import (
     SecurityGroupRemoteGroupAndRemoteIpPrefix,
     SecurityGroupRuleExists,
     SecurityGroupRuleInvalidProtocol,
+    SecurityGroupRuleNotFound,
     SecurityGroupRuleParameterConflict,
 )
 from haneul.network.model import DefaultRuleRow, MembershipRow, PortRow, SecurityGroupRow, SecurityRuleRow
@@ -77,6 +78,35 @@ def get(tx: Transaction, context: Context, id: str) -> SecurityGroupRow:
     if row is None:
         raise SecurityGroupNotFound(id)
     return row
+
+
+def of_project(tx: Transaction, context: Context, project_id: str | None) -> list[SecurityGroupRow]:
+    """A project's groups that the caller may see, by name; None: every project's."""
+    query = select(SecurityGroupRow).where(access.shareable(SecurityGroupRow, context))
+    if project_id is not None:
+        query = query.where(SecurityGroupRow.project_id == project_id)
+    return list(tx.execute(query.order_by(SecurityGroupRow.project_id, SecurityGroupRow.name, SecurityGroupRow.id)).scalars())
+
+
+def rule(tx: Transaction, context: Context, id: str) -> SecurityRuleRow:
+    row = tx.execute(
+        select(SecurityRuleRow).where(SecurityRuleRow.id == id, access.owned(SecurityRuleRow, context))
+    ).scalar()
+    if row is None:
+        raise SecurityGroupRuleNotFound(id)
+    return row
+
+
+def names(tx: Transaction, ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Name and project of groups, by id."""
+    return {
+        id: (name, project)
+        for id, name, project in tx.execute(
+            select(SecurityGroupRow.id, SecurityGroupRow.name, SecurityGroupRow.project_id).where(
+                SecurityGroupRow.id.in_(set(ids))
+            )
+        )
+    }
 
 
 def named(tx: Transaction, context: Context, names_or_ids: Iterable[str], project_id: str | None = None) -> list[str]:

@@ -5,12 +5,17 @@ from haneul.compute.api import (
     consoles,
     flavor_access,
     flavors,
+    floating_ips,
+    hosts,
     hypervisors,
+    images,
     instance_actions,
     interfaces,
     keypairs,
+    networks,
     others,
     quotas,
+    security_groups,
     server_actions,
     server_changes,
     server_groups,
@@ -21,9 +26,10 @@ from haneul.compute.api import (
     servers_list,
     services,
     tenant_usage,
+    usage_audit,
 )
 
 ROUTES = [module.routes for module in (
     flavors, flavor_access, keypairs, servers_list, servers_create, servers, server_actions, server_changes, server_metadata,
     server_tags, interfaces, consoles, instance_actions, server_groups, hypervisors, services, aggregates, quotas, tenant_usage,
-    others)]
+    others, images, networks, security_groups, floating_ips, hosts, usage_audit)]

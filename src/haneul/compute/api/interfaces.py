@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType, field
 
 from haneul.compute import interfaces
 from haneul.compute.api import shapes
+from haneul.compute.api.security_groups import view as group_view
 from haneul.compute.api.server_target import server
 from haneul.compute.api.shapes import Body, Name, Tag
 from haneul.compute.model import ServerRow
@@ -92,17 +93,8 @@ def delete(call: Call, row: ServerRow) -> Reply:
 
 @routes.get("/servers/{server_id}/os-security-groups", rule="os_compute_api:os-security-groups:list", target=server)
 def groups(call: Call, row: ServerRow) -> dict[str, Any]:
-    ids = interfaces.groups_of(call.tx, row)
-    rules = security_groups.rules_of(call.tx, ids)
-    return {"security_groups": [_group(security_groups.get(call.tx, call.context, id), rules[id]) for id in ids]}
-
-
-def _group(group: Any, rules: list[Any]) -> dict[str, Any]:
-    return {"id": group.id, "name": group.name, "description": group.description, "tenant_id": group.project_id,
-            "rules": [{"id": rule.id, "parent_group_id": group.id, "ip_protocol": rule.protocol,
-                       "from_port": rule.port_range_min, "to_port": rule.port_range_max,
-                       "ip_range": {"cidr": rule.remote_ip_prefix} if rule.remote_ip_prefix else {}, "group": {}}
-                      for rule in rules if rule.direction == "ingress"]}
+    rows = [security_groups.get(call.tx, call.context, id) for id in interfaces.groups_of(call.tx, row)]
+    return {"security_groups": group_view(call, rows)}
 
 
 @routes.action("/servers/{server_id}/action", "addSecurityGroup", "os_compute_api:os-security-groups:add", target=server,
