@@ -84,6 +84,7 @@ class Database:
         if self.sqlite:
             event.listen(self.engine, "connect", lambda connection, _: _prepare_sqlite(connection, synchronous))
             event.listen(self.engine, "begin", _begin_sqlite)
+        self._writing: Engine = self.engine.execution_options(haneul_write=True) if self.sqlite else self.engine
 
     @classmethod
     def at(cls, path: Path, **options: Any) -> Database:
@@ -102,8 +103,7 @@ class Database:
     def write(self) -> Iterator[Transaction]:
         """Committed when the block ends without an exception."""
         with self._writer if self.sqlite else contextlib.nullcontext():
-            engine = self.engine.execution_options(haneul_write=True) if self.sqlite else self.engine
-            with Transaction(engine, cloud=self.cloud, expire_on_commit=False) as tx:
+            with Transaction(self._writing, cloud=self.cloud, expire_on_commit=False) as tx:
                 yield tx
                 tx.commit()
         for action in tx._after:
@@ -132,5 +132,6 @@ def _prepare_sqlite(connection: Any, synchronous: str) -> None:
 
 
 def _begin_sqlite(connection: Any) -> None:
+    """Straight to the driver: through the engine it would cost as much as a whole statement."""
     write = connection.get_execution_options().get("haneul_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    connection.connection.dbapi_connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sqlalchemy import Integer, String, delete, select
+from sqlalchemy import Integer, String, bindparam, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from haneul.kernel.database import Base, Transaction
@@ -29,6 +29,11 @@ class QuotaLimit(Base):
     limit: Mapped[int] = mapped_column(Integer)
 
 
+_LIMITS: Any = QuotaLimit.__table__
+_OWN = select(_LIMITS.c.resource, _LIMITS.c.limit).where(
+    _LIMITS.c.project_id == bindparam("project"), _LIMITS.c.service == bindparam("service"))
+
+
 def counted(service: str, resource: str) -> Callable[[Count], Count]:
     """Decorator: how many of `resource` a project has now."""
 
@@ -44,16 +49,12 @@ def default(tx: Transaction, resource: str) -> int:
 
 
 def limit(tx: Transaction, service: str, project_id: str, resource: str) -> int:
-    own = tx.execute(select(QuotaLimit.limit).where(
-        QuotaLimit.project_id == project_id, QuotaLimit.service == service, QuotaLimit.resource == resource)).scalar()
-    return default(tx, resource) if own is None else own
+    return limits(tx, service, project_id, [resource])[resource]
 
 
 def limits(tx: Transaction, service: str, project_id: str, resources: Iterable[str]) -> dict[str, int]:
-    own: dict[str, int] = {resource: value for resource, value in tx.execute(
-        select(QuotaLimit.resource, QuotaLimit.limit).where(
-            QuotaLimit.project_id == project_id, QuotaLimit.service == service))}
-    return {resource: own.get(resource, default(tx, resource)) for resource in resources}
+    own: dict[str, int] = {resource: value for resource, value in tx.core(_OWN, project=project_id, service=service)}
+    return {resource: own[resource] if resource in own else default(tx, resource) for resource in resources}
 
 
 def used(tx: Transaction, service: str, project_id: str, resource: str) -> int:
@@ -62,6 +63,7 @@ def used(tx: Transaction, service: str, project_id: str, resource: str) -> int:
 
 def set_limit(tx: Transaction, service: str, project_id: str, resource: str, value: int) -> None:
     tx.merge(QuotaLimit(project_id=project_id, service=service, resource=resource, limit=value))
+    tx.flush()
 
 
 def reset(tx: Transaction, service: str, project_id: str) -> None:
@@ -75,8 +77,9 @@ def check(tx: Transaction, service: str, project_id: str, wanted: dict[str, int]
     transaction that creates; the lock it takes ends with that."""
     tx.lock("quota", service, project_id)
     over: dict[str, Any] = {}
+    most_of = limits(tx, service, project_id, wanted)
     for resource, more in wanted.items():
-        most = limit(tx, service, project_id, resource)
+        most = most_of[resource]
         if most < 0:
             continue
         have = used(tx, service, project_id, resource)

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from msgspec import UNSET, Struct
 
 from haneul.kernel import clock
@@ -37,9 +36,8 @@ def check(call: Call, action: str, body: Struct, target: Mapping[str, Any]) -> N
     """Whether the caller may set what the body sets. What equals the default is no request in a creation."""
     guarded = _guarded(call.cloud.policy, action)
     creating = action.startswith("create")
-    for field in msgspec.structs.fields(body):  # type: ignore[arg-type]
-        value = getattr(body, field.name)
-        name = field.encode_name
+    for attribute, name in zip(body.__struct_fields__, body.__struct_encode_fields__, strict=True):
+        value = getattr(body, attribute)
         if value is UNSET or (creating and name in _HARMLESS and value in (_HARMLESS[name], None)):
             continue
         if creating and name.startswith("provider:") and value is None:
@@ -54,11 +52,11 @@ def check(call: Call, action: str, body: Struct, target: Mapping[str, Any]) -> N
 def _parts(value: Any) -> set[str]:
     items = value if isinstance(value, list) else [value]
     return {
-        field.encode_name
+        name
         for item in items
         if isinstance(item, Struct)
-        for field in msgspec.structs.fields(item)
-        if getattr(item, field.name) not in (UNSET, None)
+        for attribute, name in zip(item.__struct_fields__, item.__struct_encode_fields__, strict=True)
+        if getattr(item, attribute) not in (UNSET, None)
     }
 
 

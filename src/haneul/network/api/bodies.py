@@ -46,7 +46,7 @@ def plain(body: Body, kind: type[T]) -> T:
 def _convert(value: Any, kind: type[T], read_only: frozenset[str], refusal: str) -> T:
     if not isinstance(value, dict):
         raise BadRequest("Body contains invalid data")
-    known = {field.encode_name for field in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
+    known: tuple[str, ...] = kind.__struct_encode_fields__  # type: ignore[attr-defined]
     unknown = [name for name in value if name not in known]
     if unknown:
         for name in unknown:
