@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import fcntl
+import gc
 import os
 import pwd
 import signal
@@ -127,6 +128,9 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.stay_root:
         drop_privileges(paths)
     cloud, app = build(config, paths)
+    gc.collect()
+    gc.freeze()  # modules, routes and statements stay for ever: a full collection must not walk them while a request waits
+    gc.set_threshold(20_000, 20, 20)
     server = ControlServer(cloud, app)
     for name in ("SIGTERM", "SIGINT"):
         signal.signal(getattr(signal, name), server.handle_exit)
