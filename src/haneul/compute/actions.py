@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from haneul.compute import boot, flavors, quotas, states
 from haneul.compute.model import MigrationRow, ServerRow
-from haneul.compute.problems import InvalidState
+from haneul.compute.problems import InvalidState, NotReady
 from haneul.compute.states import (
     ACTIVE,
     ERROR,
@@ -21,7 +21,7 @@ from haneul.compute.states import (
     SUSPENDED,
     require,
 )
-from haneul.compute.tasks import power, rebuild, resize, shelve, snapshot
+from haneul.compute.tasks import interfaces, power, rebuild, resize, shelve, snapshot
 from haneul.compute.tasks.destroy import delete_server
 from haneul.compute.tasks.machine import OnServer
 from haneul.fleet.model import HostRow
@@ -29,7 +29,7 @@ from haneul.image import images
 from haneul.kernel import clock, ids
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.kernel.errors import BadRequest, Conflict, NotFound
+from haneul.kernel.errors import BadRequest, NotFound
 from haneul.kernel.tasks import Task
 
 _REBOOTABLE = (None, "rebooting", "reboot_pending", "reboot_started")
@@ -293,8 +293,8 @@ def reset_state(tx: Transaction, context: Context, row: ServerRow, vm_state: str
         row.fault = None
 
 
-def require_host(tx: Transaction, context: Context, row: ServerRow, action: str) -> str:
-    """The server's host; Conflict for a server that has none now."""
+def inject_network_info(tx: Transaction, context: Context, row: ServerRow) -> None:
+    states.require_unlocked(context, row)
     if row.host is None:
-        raise Conflict(f"Instance {row.id} is not ready")
-    return row.host
+        raise NotReady(row.id)
+    interfaces.rewire_server.submit(tx, OnServer(server_id=row.id), resource=f"server:{row.id}", context=context)

@@ -45,7 +45,7 @@ def members(tx: Transaction, group_ids: list[str]) -> dict[str, list[str]]:
     if group_ids:
         for group, server in tx.execute(select(ServerRow.group_id, ServerRow.id).where(
                 ServerRow.group_id.in_(group_ids), ServerRow.deleted.is_(False)).order_by(ServerRow.seq)):
-            found[group].append(server)
+            found[str(group)].append(server)
     return found
 
 
@@ -70,7 +70,7 @@ def for_boot(tx: Transaction, context: Context, hints: dict[str, Any], count: in
 
 def hosts_of(tx: Transaction, group_id: str, but: str) -> dict[str, int]:
     """How many other members are on each host."""
-    return {host: int(count) for host, count in tx.execute(
+    return {str(host): int(count) for host, count in tx.execute(
         select(ServerRow.host, func.count()).where(
             ServerRow.group_id == group_id, ServerRow.id != but, ServerRow.deleted.is_(False), ServerRow.host.is_not(None))
         .group_by(ServerRow.host))}

@@ -16,7 +16,7 @@ NAMES = {"create": "create", "delete": "delete", "start": "start", "stop": "stop
          "pause": "pause", "unpause": "unpause", "suspend": "suspend", "resume": "resume", "rebuild": "rebuild",
          "rescue": "rescue", "unrescue": "unrescue", "resize": "resize", "confirm_resize": "confirmResize",
          "revert_resize": "revertResize", "snapshot": "createImage", "shelve": "shelve", "unshelve": "unshelve",
-         "attach_interface": "attach_interface", "detach_interface": "detach_interface"}
+         "attach_interface": "attach_interface", "detach_interface": "detach_interface", "rewire": "injectNetworkInfo"}
 
 
 def actions(tx: Transaction, row: ServerRow, *, since: datetime | None = None,

@@ -105,7 +105,7 @@ def post(call: Call) -> Reply:
         raise Conflict()
     if len(call.content) > PASSWORD_BYTES:
         return Reply(status=400)
-    remember(guest.row, password=call.content.decode("utf-8", "replace"))
+    remember(guest.row, password=call.content.decode("utf-8", "replace").replace("\0", ""))
     return Reply(status=200)
 
 

@@ -119,6 +119,11 @@ def reset_state(call: Call, row: ServerRow, body: State) -> None:
     actions.reset_state(call.tx, call.context, row, body.state)
 
 
+@routes.action(PATH, "injectNetworkInfo", "os_compute_api:os-admin-actions:inject_network_info", target=server)
+def inject_network_info(call: Call, row: ServerRow) -> None:
+    actions.inject_network_info(call.tx, call.context, row)
+
+
 @routes.action(PATH, "changePassword", "os_compute_api:os-admin-password", target=server, body=Password)
 def change_password(call: Call, row: ServerRow, body: Password) -> None:
     raise NotImplementedHere("Unable to set password on instance")

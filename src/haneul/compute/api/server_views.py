@@ -11,7 +11,6 @@ from sqlalchemy import select
 from haneul.compute import servers, states
 from haneul.compute.api import shapes
 from haneul.fleet.model import HostRow
-from haneul.kernel import clock
 from haneul.kernel.wire.call import Call
 from haneul.network import addresses, security_groups
 
@@ -29,6 +28,8 @@ class Extras(Struct):
     extended: bool
     extra_specs: bool
     host_status: bool
+    own: str  # beginnings of addresses: of this service, and without its version
+    bookmark: str
 
 
 def extras(call: Call, rows: list[Any], target: dict[str, Any] | None = None) -> Extras:
@@ -41,7 +42,7 @@ def extras(call: Call, rows: list[Any], target: dict[str, Any] | None = None) ->
         hosts=_host_statuses(call) if host_status else {},
         extended=call.allows("os_compute_api:os-extended-server-attributes", target),
         extra_specs=call.version >= (2, 47) and call.allows("os_compute_api:servers:show:flavor-extra-specs", target),
-        host_status=host_status)
+        host_status=host_status, own=call.base_url, bookmark=call.base_url.removesuffix("/v2.1"))
 
 
 def _host_statuses(call: Call) -> dict[str, str]:
@@ -84,11 +85,13 @@ def detail(call: Call, row: Any, more: Extras) -> dict[str, Any]:
     building = row.vm_state == states.BUILDING
     found: dict[str, Any] = {
         "id": row.id, "name": row.name, "status": status, "tenant_id": row.project_id, "user_id": row.user_id,
-        "metadata": row.meta, "hostId": host_id(row.project_id, row.host), "image": image_view(call, row.image_id),
-        "flavor": flavor_view(call, row.flavor, more.extra_specs), "created": clock.iso(row.created_at),
-        "updated": clock.iso(row.updated_at), "addresses": {} if building else ip_view(more.addresses.get(row.id, [])),
+        "metadata": row.meta, "hostId": host_id(row.project_id, row.host), "image": _image(more, row.image_id),
+        "flavor": _flavor(call, more, row.flavor), "created": _second(row.created_at),
+        "updated": _second(row.updated_at), "addresses": {} if building else ip_view(more.addresses.get(row.id, [])),
         "accessIPv4": row.access_ip_v4 or "", "accessIPv6": row.access_ip_v6 or "",
-        "links": shapes.links(call, "servers", row.id), "OS-DCF:diskConfig": "AUTO" if row.auto_disk_config else "MANUAL",
+        "links": [{"rel": "self", "href": f"{more.own}/servers/{row.id}"},
+                  {"rel": "bookmark", "href": f"{more.bookmark}/servers/{row.id}"}],
+        "OS-DCF:diskConfig": "AUTO" if row.auto_disk_config else "MANUAL",
         "OS-EXT-AZ:availability_zone": row.availability_zone or "", "config_drive": "True" if row.config_drive else "",
         "key_name": row.key_name, "OS-SRV-USG:launched_at": _moment(row.launched_at),
         "OS-SRV-USG:terminated_at": _moment(row.terminated_at), "OS-EXT-STS:task_state": row.task_state,
@@ -143,7 +146,11 @@ def instance_name(seq: int) -> str:
 
 
 def _moment(moment: Any) -> str | None:
-    return (clock.iso(moment, micro=True) or "").removesuffix("Z") if moment is not None else None
+    return moment.isoformat(timespec="microseconds") if moment is not None else None
+
+
+def _second(moment: Any) -> str:
+    return f"{moment.isoformat(timespec='seconds')}Z"
 
 
 def fault_view(call: Call, fault: dict[str, Any]) -> dict[str, Any]:
@@ -153,17 +160,17 @@ def fault_view(call: Call, fault: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def image_view(call: Call, image_id: str | None) -> Any:
+def _image(more: Extras, image_id: str | None) -> Any:
     """An empty text for a server without an image."""
-    return {"id": image_id, "links": [shapes.links(call, "images", image_id)[1]]} if image_id else ""
+    return {"id": image_id, "links": [{"rel": "bookmark", "href": f"{more.bookmark}/images/{image_id}"}]} if image_id else ""
 
 
-def flavor_view(call: Call, flavor: dict[str, Any], extra_specs: bool) -> dict[str, Any]:
+def _flavor(call: Call, more: Extras, flavor: dict[str, Any]) -> dict[str, Any]:
     if call.version < (2, 47):
-        return {"id": flavor["id"], "links": [shapes.links(call, "flavors", flavor["id"])[1]]}
+        return {"id": flavor["id"], "links": [{"rel": "bookmark", "href": f"{more.bookmark}/flavors/{flavor['id']}"}]}
     found = {"vcpus": flavor["vcpus"], "ram": flavor["ram"], "disk": flavor["disk"], "ephemeral": flavor["ephemeral"],
              "swap": flavor["swap"], "original_name": flavor["name"]}
-    if extra_specs:
+    if more.extra_specs:
         found["extra_specs"] = flavor["extra_specs"]
     return found
 

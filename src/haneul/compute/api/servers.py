@@ -68,6 +68,8 @@ def brief_detail(call: Call, row: ServerRow) -> dict[str, Any]:
     more = server_views.extras(call, [row], {"project_id": row.project_id, "user_id": row.user_id})
     more.extended, more.host_status = False, False
     found = server_views.detail(call, row, more)
+    if found["addresses"]:
+        found["addresses"] = server_views.ip_view(more.addresses[row.id], extended=False)
     for key in [key for key in found if key.startswith(("OS-EXT-STS:", "OS-SRV-USG:", "OS-EXT-AZ:", "os-extended-volumes:"))]:
         del found[key]
     for key in ("config_drive", "key_name", "security_groups", "OS-EXT-SRV-ATTR:hostname"):

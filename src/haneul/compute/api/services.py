@@ -55,7 +55,8 @@ def index(call: Call) -> dict[str, Any]:
     query = select(HostRow).order_by(HostRow.number)
     if call.argument("host"):
         query = query.where(HostRow.name == call.argument("host"))
-    rows = [] if call.argument("binary") not in (None, "", BINARY) else call.tx.execute(query).scalars()
+    named = call.argument("binary") in (None, "", BINARY)
+    rows = list(call.tx.execute(query).scalars()) if named else []
     return {"services": [_view(call, row) for row in rows]}
 
 

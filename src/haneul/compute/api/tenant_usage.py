@@ -11,7 +11,7 @@ from haneul.compute.api import shapes
 from haneul.compute.model import ServerRow
 from haneul.compute.problems import MarkerNotFound
 from haneul.kernel import clock
-from haneul.kernel.errors import BadRequest
+from haneul.kernel.errors import BadRequest, NotFound
 from haneul.kernel.wire import paging
 from haneul.kernel.wire.call import Call
 from haneul.kernel.wire.routes import Routes
@@ -91,6 +91,8 @@ def _links(call: Call, rows: list[Any], limit: int) -> list[dict[str, str]]:
 
 @routes.get("/os-simple-tenant-usage", rule=_RULE + "list")
 def index(call: Call) -> dict[str, Any]:
+    if call.path.endswith("/"):
+        raise NotFound()  # of a project without a name, not of all
     shapes.only(call, {"start", "end", "detailed", "limit", "marker"})
     start, stop = _period(call)
     limit = paging.limit_of(call)

@@ -21,7 +21,9 @@ class PortArguments(OnServer, kw_only=True):
 
 attach_interface = Task("compute.server.attach_interface", PortArguments, deadline=300.0)
 detach_interface = Task("compute.server.detach_interface", PortArguments, deadline=300.0)
+rewire_server = Task("compute.server.rewire", OnServer, deadline=300.0)
 attach_interface.failed(machine.fail_softly)
+rewire_server.failed(machine.fail_softly)
 detach_interface.failed(machine.fail_softly)
 
 
@@ -91,3 +93,13 @@ def unplug(work: Work[PortArguments]) -> None:
 def release(work: Work[PortArguments]) -> None:
     with work.commit() as tx:
         remove_nic(tx, work.arguments.port_id)
+
+
+@rewire_server.step(deadline=120)
+@plain
+def apply(work: Work[OnServer]) -> None:
+    """What the network says of the server's ports, made so once more on its host."""
+    row, guest = machine.whole(work)
+    machine.wire(work, row, guest)
+    with work.commit() as tx:
+        ports.plugged(tx, [nic.port_id for nic in guest.nics])
