@@ -24,7 +24,7 @@ def _prepare(cloud: Cloud) -> None:
 
 
 service = Service(
-    type="compute", name="nova", prefix="/compute/v2.1", error_body=nova, routes=ROUTES,
+    type="compute", name="nova", prefix="/compute/v2.1", aliases=("/compute/v2",), error_body=nova, routes=ROUTES,
     microversions=Microversions("compute", (2, 1), (2, 96), "X-OpenStack-Nova-API-Version"),
     request_id_headers=("x-openstack-request-id", "x-compute-request-id"))
 room = Room(name="compute", services=[service, metadata_service], rules=RULES, prepare=_prepare,

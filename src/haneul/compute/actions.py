@@ -210,9 +210,9 @@ def _image_of(tx: Transaction, context: Context, row: ServerRow, name: str, kind
     facts = row.system["image"]
     inherited = {key: value for key, value in facts["properties"].items()
                  if key.startswith(("hw_", "os_", "img_")) and not key.startswith("os_glance")}
-    properties = {**inherited, **metadata, "image_type": kind, "instance_uuid": row.id, "user_id": context.user_id or "",
+    properties = {**inherited, "image_type": kind, "instance_uuid": row.id, "user_id": context.user_id or "",
                   "owner_id": row.project_id, "image_location": "snapshot", "image_state": "available",
-                  "base_image_ref": row.image_id or ""}
+                  "base_image_ref": row.image_id or "", **metadata}
     return images.begin(tx, context, name=name, disk_format="qcow2", container_format="bare", visibility="private",
                         min_disk=max(int(facts.get("min_disk") or 0), row.flavor["disk"]),
                         min_ram=int(facts.get("min_ram") or 0), owner=context.project_id, properties=properties).id

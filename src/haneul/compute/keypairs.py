@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from datetime import timedelta
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sqlalchemy import func, select
 
 from haneul.compute import quotas
@@ -19,6 +21,8 @@ from haneul.kernel import clock, quota
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest, Conflict, NotFound
+
+_PRINCIPAL = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")  # a user principal name, its value UTF-8 text in DER
 
 
 @quota.counted("compute", "key_pairs")
@@ -63,9 +67,7 @@ def create(tx: Transaction, context: Context, user_id: str, name: str, public_ke
         raise Conflict(f"Key pair '{name}' already exists.")
     private: str | None = None
     if public_key is None:
-        if kind != "ssh":
-            raise BadRequest("Keypair data is invalid: x509 key pairs are imported, not generated")
-        private, public_key = _generate()
+        private, public_key = _generate() if kind == "ssh" else _generate_certificate(user_id)
     elif len(public_key) > 65535:
         raise BadRequest("Keypair data is invalid: the public key is too long")
     print_of = fingerprint(public_key) if kind == "ssh" else _certificate_fingerprint(public_key)
@@ -77,8 +79,26 @@ def create(tx: Transaction, context: Context, user_id: str, name: str, public_ke
 
 
 def _generate() -> tuple[str, str]:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL,
-                                serialization.NoEncryption()).decode()
+    key, private = _key()
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
     return private, public + " Generated-by-haneul"
+
+
+def _generate_certificate(user_id: str) -> tuple[str, str]:
+    """For logging in to Windows by WinRM: a self-signed certificate that names the user as Windows looks for it."""
+    key, private = _key()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user_id)])
+    principal = f"{user_id}@localhost".encode()
+    now = clock.now()
+    certificate = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(
+        x509.random_serial_number()).not_valid_before(now).not_valid_after(now + timedelta(days=3650)).add_extension(
+        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False).add_extension(
+        x509.SubjectAlternativeName([x509.OtherName(_PRINCIPAL, bytes([0x0C, len(principal)]) + principal)]), critical=False,
+    ).sign(key, hashes.SHA256())
+    return private, certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _key() -> tuple[rsa.RSAPrivateKey, str]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key, key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL,
+                                  serialization.NoEncryption()).decode()

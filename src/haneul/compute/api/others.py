@@ -20,19 +20,32 @@ from haneul.kernel.wire.routes import Routes
 
 routes = Routes()
 
-EXTENSIONS = ("NMN", "OS-DCF", "OS-EXT-AZ", "OS-EXT-IMG-SIZE", "OS-EXT-IPS", "OS-EXT-IPS-MAC", "OS-EXT-SRV-ATTR", "OS-EXT-STS",
-              "OS-FLV-DISABLED", "OS-FLV-EXT-DATA", "OS-SCH-HNT", "OS-SRV-USG", "os-access-ips", "os-admin-actions",
-              "os-aggregates", "os-attach-interfaces", "os-availability-zone", "os-config-drive", "os-console-output",
-              "os-create-backup", "os-extended-status", "os-extended-volumes", "os-flavor-access", "os-flavor-extra-specs",
-              "os-flavor-manage", "os-flavor-rxtx", "os-flavor-swap", "os-hypervisors", "os-instance-actions", "os-keypairs",
-              "os-lock-server", "os-migrations", "os-multiple-create", "os-pause-server", "os-quota-class-sets",
-              "os-quota-sets", "os-rescue", "os-server-diagnostics", "os-server-external-events", "os-server-groups",
-              "os-server-password", "os-server-sort-keys", "os-server-start-stop", "os-services", "os-shelve",
-              "os-simple-tenant-usage", "os-suspend-server", "os-used-limits", "os-user-data")
+# What Nova calls them; clients look for aliases, some for names.
+EXTENSIONS = {
+    "NMN": "Multinic", "OS-DCF": "DiskConfig", "OS-EXT-AZ": "ExtendedAvailabilityZone", "OS-EXT-IMG-SIZE": "ImageSize",
+    "OS-EXT-IPS": "ExtendedIps", "OS-EXT-IPS-MAC": "ExtendedIpsMac", "OS-EXT-SRV-ATTR": "ExtendedServerAttributes",
+    "OS-EXT-STS": "ExtendedStatus", "OS-FLV-DISABLED": "FlavorDisabled", "OS-FLV-EXT-DATA": "FlavorExtraData",
+    "OS-SCH-HNT": "SchedulerHints", "OS-SRV-USG": "ServerUsage", "os-access-ips": "AccessIPs", "os-admin-actions": "AdminActions",
+    "os-aggregates": "Aggregates", "os-attach-interfaces": "AttachInterfaces", "os-availability-zone": "AvailabilityZone",
+    "os-config-drive": "ConfigDrive", "os-console-output": "ConsoleOutput", "os-consoles": "Consoles",
+    "os-create-backup": "CreateBackup", "os-extended-status": "ExtendedStatus", "os-extended-volumes": "ExtendedVolumes",
+    "os-flavor-access": "FlavorAccess", "os-flavor-extra-specs": "FlavorExtraSpecs", "os-flavor-manage": "FlavorManage",
+    "os-flavor-rxtx": "FlavorRxtx", "os-flavor-swap": "FlavorSwap", "os-floating-ip-pools": "FloatingIpPools",
+    "os-floating-ips": "FloatingIps", "os-hosts": "Hosts", "os-hypervisors": "Hypervisors",
+    "os-instance-actions": "InstanceActions", "os-instance_usage_audit_log": "OSInstanceUsageAuditLog", "os-keypairs": "Keypairs",
+    "os-lock-server": "LockServer",
+    "os-migrations": "Migrations", "os-multiple-create": "MultipleCreate", "os-networks": "Networks",
+    "os-pause-server": "PauseServer", "os-quota-class-sets": "QuotaClasses", "os-quota-sets": "Quotas",
+    "os-remote-consoles": "Consoles", "os-rescue": "Rescue", "os-security-groups": "SecurityGroups",
+    "os-server-diagnostics": "ServerDiagnostics", "os-server-external-events": "ServerExternalEvents",
+    "os-server-groups": "ServerGroups", "os-server-password": "ServerPassword", "os-server-sort-keys": "ServerSortKeys",
+    "os-server-start-stop": "ServerStartStop", "os-services": "Services", "os-shelve": "Shelve",
+    "os-simple-tenant-usage": "SimpleTenantUsage", "os-suspend-server": "SuspendServer",
+    "os-tenant-networks": "OSTenantNetworks", "os-used-limits": "UsedLimits", "os-user-data": "UserData"}
 
 
 def _extension(alias: str) -> dict[str, Any]:
-    return {"alias": alias, "name": alias, "description": "", "links": [], "updated": "2014-12-03T00:00:00Z",
+    return {"alias": alias, "name": EXTENSIONS[alias], "description": "", "links": [], "updated": "2014-12-03T00:00:00Z",
             "namespace": "http://docs.openstack.org/compute/ext/fake_xml"}
 
 

@@ -110,24 +110,17 @@ def create(call: Call, body: GroupBody) -> dict[str, Any]:
     group = body.security_group
     try:
         row = security_groups.create(call.tx, call.context, project_id=call.context.project_id or "",
-                                     name=_name(group), description=group.description.strip())
+                                     name=group.name, description=group.description)
     except Conflict as error:
         raise TooMany(error.message) from error
     return {"security_group": view(call, [row])[0]}
-
-
-def _name(group: Group) -> str:
-    name = group.name.strip()
-    if not name:
-        raise BadRequest("Security group name cannot be empty.")
-    return name
 
 
 @routes.put(PATH + "/{group_id}", rule="update_security_group", maximum=LAST, target=_group, body=GroupBody)
 def update(call: Call, row: SecurityGroupRow, body: GroupBody) -> dict[str, Any]:
     group = body.security_group
     try:
-        security_groups.update(call.tx, row, {"name": _name(group), "description": group.description.strip()})
+        security_groups.update(call.tx, row, {"name": group.name, "description": group.description})
     except Conflict as error:
         raise BadRequest(error.message) from error
     return {"security_group": view(call, [row])[0]}
@@ -184,8 +177,10 @@ def _values(asked: Rule, source: str | None) -> dict[str, Any]:
 
 
 def _cidr(text: str | None) -> str:
+    """Kept as it was written, host bits and all."""
     try:
-        return str(ipaddress.ip_network(text or "0.0.0.0/0", strict=False))
+        ipaddress.ip_network(text or "0.0.0.0/0", strict=False)
+        return text or "0.0.0.0/0"
     except ValueError:
         raise BadRequest(f"Invalid cidr {str(text)[:64]}.") from None
 

@@ -62,7 +62,13 @@ def _compute(service: Service) -> dict[str, Page]:
         described = {"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/"}
         return {**version(cloud), "media-types": media, "links": [*version(cloud)["links"], described]}
 
-    return {"/compute": lambda cloud, scope: Reply({"versions": [version(cloud)]}),
+    def old(cloud: Cloud) -> dict[str, Any]:
+        """v2.0 is what 2.1 is without microversions: the alias."""
+        return {"id": "v2.0", "status": "SUPPORTED", "version": "", "min_version": "", "updated": "2011-01-21T11:33:21Z",
+                "links": _link(cloud, service.aliases[0])}
+
+    return {"/compute": lambda cloud, scope: Reply({"versions": [old(cloud), version(cloud)]}),
+            service.aliases[0]: lambda cloud, scope: Reply({"version": {**whole(cloud), **old(cloud)}}),
             service.prefix: lambda cloud, scope: Reply({"version": whole(cloud)})}
 
 
