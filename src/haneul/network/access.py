@@ -79,6 +79,14 @@ def shareable(model: Any, context: Context) -> ColumnElement[bool]:
     )
 
 
+def may_see_network(tx: Transaction, context: Context, network: NetworkRow) -> bool:
+    """`networks` for one that has been read."""
+    if sees_all(context) or network.project_id == context.project_id or network.shared or network.external:
+        return True
+    shared = shared_with(context, "access_as_shared", "access_as_external").where(RbacRow.object_id == network.id)
+    return tx.execute(shared).first() is not None
+
+
 def may_use_network(tx: Transaction, context: Context, network: NetworkRow) -> bool:
     """Whether ports may be made on it: own, or shared. An external network is only for gateways and floating IPs."""
     if sees_all(context) or network.project_id == context.project_id or network.shared:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
-from sqlalchemy import bindparam, select
+from sqlalchemy import Table, bindparam, select
 
 from haneul.kernel.database import Transaction
 from haneul.network.errors import (
@@ -26,6 +26,26 @@ _SMALL = 128  # addresses up to which a subnet's allocations are simply read
 _TRIES = 12
 _TAKEN = select(AllocationRow.ip_address).where(
     AllocationRow.subnet_id == bindparam("subnet"), AllocationRow.ip_address.in_(bindparam("ips", expanding=True))
+)
+
+_ALL_TAKEN = select(AllocationRow.ip_address).where(AllocationRow.subnet_id == bindparam("subnet"))
+_port, _network, _allocation, _floating = (
+    cast(Table, model.__table__) for model in (PortRow, NetworkRow, AllocationRow, FloatingIpRow)
+)
+_DEVICES = bindparam("devices", expanding=True)
+_FIXED = (
+    select(
+        _port.c.device_id, _port.c.id, _port.c.mac_address, _network.c.id, _network.c.name, _allocation.c.ip_address
+    )
+    .join(_network, _network.c.id == _port.c.network_id)
+    .join(_allocation, _allocation.c.port_id == _port.c.id)
+    .where(_port.c.device_id.in_(_DEVICES))
+    .order_by(_port.c.created_at, _port.c.id, _allocation.c.number)
+)
+_FLOATING = (
+    select(_floating.c.port_id, _floating.c.fixed_ip_address, _floating.c.floating_ip_address)
+    .join(_port, _port.c.id == _floating.c.port_id)
+    .where(_port.c.device_id.in_(_DEVICES))
 )
 
 
@@ -49,24 +69,12 @@ def of_devices(tx: Transaction, device_ids: Iterable[str]) -> dict[str, list[Add
     found: dict[str, list[Address]] = {id: [] for id in device_ids}
     if not found:
         return found
-    rows = tx.execute(
-        select(
-            PortRow.device_id, PortRow.id, PortRow.mac_address, NetworkRow.id, NetworkRow.name, AllocationRow.ip_address
-        )
-        .join(NetworkRow, NetworkRow.id == PortRow.network_id)
-        .join(AllocationRow, AllocationRow.port_id == PortRow.id)
-        .where(PortRow.device_id.in_(found))
-        .order_by(PortRow.created_at, PortRow.id, AllocationRow.number)
-    ).all()
+    tx.flush()
+    rows = tx.core(_FIXED, devices=list(found)).all()
     floating: dict[tuple[str, str], str] = {}
     if rows:
         floating = {
-            (port or "", fixed or ""): ip
-            for port, fixed, ip in tx.execute(
-                select(FloatingIpRow.port_id, FloatingIpRow.fixed_ip_address, FloatingIpRow.floating_ip_address)
-                .join(PortRow, PortRow.id == FloatingIpRow.port_id)
-                .where(PortRow.device_id.in_(found))
-            )
+            (port or "", fixed or ""): ip for port, fixed, ip in tx.core(_FLOATING, devices=list(found))
         }
     for device, port, mac, network, name, ip in rows:
         found[device].append(
@@ -234,7 +242,7 @@ def free(tx: Transaction, subnet: SubnetRow, *, lowest: bool = False) -> Iterato
         tries = list({str(kind(_nth(ranges, random.randrange(size)))) for _ in range(_TRIES)})
         taken = {ip for (ip,) in tx.execute(_TAKEN, {"subnet": subnet.id, "ips": tries})}
         yield from (ip for ip in tries if ip not in taken)
-    taken = {ip for (ip,) in tx.execute(select(AllocationRow.ip_address).where(AllocationRow.subnet_id == subnet.id))}
+    taken = {ip for (ip,) in tx.execute(_ALL_TAKEN, {"subnet": subnet.id})}
     for start, end in ranges:
         for number in range(start, end + 1):
             ip = str(kind(number))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import and_, insert, or_, select, union
+from sqlalchemy import and_, bindparam, insert, or_, select, union
 
 from haneul.fleet.model import HostRow
 from haneul.kernel.database import Transaction
@@ -17,6 +17,18 @@ from haneul.network.model import AllocationRow, ChangeRow, MembershipRow, PortRo
 from haneul.network.tasks import wire
 
 Notes = Iterable[tuple[str, str, str]]
+
+_port: Any = PortRow.__table__
+_router: Any = RouterRow.__table__
+_IDS = bindparam("ids", expanding=True)
+_PLACES = union(
+    select(_port.c.network_id, _port.c.host).where(_port.c.network_id.in_(_IDS), _port.c.host != ""),
+    select(_port.c.network_id, _router.c.host)
+    .join(_router, _router.c.id == _port.c.device_id)
+    .where(
+        _port.c.network_id.in_(_IDS), _port.c.device_owner.startswith("network:router"), _router.c.host.is_not(None)
+    ),
+)
 
 
 def note(tx: Transaction, notes: Notes) -> None:
@@ -38,16 +50,8 @@ def hosts_of_networks(tx: Transaction, network_ids: Iterable[str]) -> set[tuple[
     ids = list(network_ids)
     if not ids:
         return set()
-    ports = select(PortRow.network_id, PortRow.host).where(PortRow.network_id.in_(ids), PortRow.host != "")
-    routers = (
-        select(PortRow.network_id, RouterRow.host)
-        .join(RouterRow, RouterRow.id == PortRow.device_id)
-        .where(
-            PortRow.network_id.in_(ids), PortRow.device_owner.startswith("network:router"), RouterRow.host.is_not(None)
-        )
-    )
-    rows: list[Any] = list(tx.execute(union(ports, routers)))
-    return {(network, host) for network, host in rows}
+    tx.flush()
+    return {(network, host) for network, host in tx.core(_PLACES, ids=ids)}
 
 
 def of_networks(tx: Transaction, network_ids: Iterable[str]) -> None:

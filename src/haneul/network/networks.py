@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy import delete as delete_from
-from sqlalchemy import or_, select
 
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
@@ -16,11 +16,19 @@ from haneul.network.model import FloatingIpRow, NetworkRow, PortRow, RbacRow, Ro
 AUTO_DELETED = ("network:dhcp",)
 EVERYBODY = "*"
 
+_subnet: Any = SubnetRow.__table__
+_BY_ID = select(NetworkRow).where(NetworkRow.id == bindparam("id"))
+_SUBNETS = (
+    select(_subnet.c.network_id, _subnet.c.id)
+    .where(_subnet.c.network_id.in_(bindparam("ids", expanding=True)))
+    .order_by(_subnet.c.created_at, _subnet.c.id)
+)
+
 
 def get(tx: Transaction, context: Context, id: str) -> NetworkRow:
     """A network that the caller may see. Raises NetworkNotFound."""
-    row = tx.execute(select(NetworkRow).where(NetworkRow.id == id, access.networks(context))).scalar()
-    if row is None:
+    row = tx.execute(_BY_ID, {"id": id}).scalar()
+    if row is None or not access.may_see_network(tx, context, row):
         raise NetworkNotFound(id)
     return row
 
@@ -197,10 +205,7 @@ def address_scopes(tx: Transaction, network_ids: list[str]) -> dict[tuple[str, i
 
 def subnet_ids(tx: Transaction, network_ids: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {id: [] for id in network_ids}
-    for network, subnet in tx.execute(
-        select(SubnetRow.network_id, SubnetRow.id)
-        .where(SubnetRow.network_id.in_(network_ids))
-        .order_by(SubnetRow.created_at, SubnetRow.id)
-    ):
+    tx.flush()
+    for network, subnet in tx.core(_SUBNETS, ids=network_ids):
         found[network].append(subnet)
     return found

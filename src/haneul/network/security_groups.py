@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import Table, bindparam, or_, select
 
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
@@ -64,6 +64,16 @@ _ONLY_V6 = ("icmpv6", "ipv6-encap", "ipv6-frag", "ipv6-icmp", "ipv6-nonxt", "ipv
 PARENT = "PARENT"
 _DEFAULT = select(SecurityGroupRow.id).where(
     SecurityGroupRow.project_id == bindparam("project"), SecurityGroupRow.is_default
+)
+
+_port, _membership, _group = (cast(Table, model.__table__) for model in (PortRow, MembershipRow, SecurityGroupRow))
+_NAMES = (
+    select(_port.c.device_id, _group.c.name)
+    .distinct()
+    .join(_membership, _membership.c.port_id == _port.c.id)
+    .join(_group, _group.c.id == _membership.c.security_group_id)
+    .where(_port.c.device_id.in_(bindparam("devices", expanding=True)))
+    .order_by(_group.c.name)
 )
 
 
@@ -146,14 +156,8 @@ def names_of_devices(tx: Transaction, device_ids: Iterable[str]) -> dict[str, li
     """The names of the groups on each device's ports, each once; one statement, for server views."""
     found: dict[str, list[str]] = {id: [] for id in device_ids}
     if found:
-        for device, name in tx.execute(
-            select(PortRow.device_id, SecurityGroupRow.name)
-            .distinct()
-            .join(MembershipRow, MembershipRow.port_id == PortRow.id)
-            .join(SecurityGroupRow, SecurityGroupRow.id == MembershipRow.security_group_id)
-            .where(PortRow.device_id.in_(found))
-            .order_by(SecurityGroupRow.name)
-        ):
+        tx.flush()
+        for device, name in tx.core(_NAMES, devices=list(found)):
             found[device].append(name)
     return found
 

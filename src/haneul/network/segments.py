@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from haneul.kernel.database import Transaction
 from haneul.network.errors import FlatNetworkInUse, InvalidInput, NoNetworkAvailable, TunnelIdInUse, VlanIdInUse
@@ -13,6 +14,11 @@ from haneul.network.model import NetworkRow
 
 TYPES = ("vxlan", "flat", "vlan", "local")
 TUNNEL_OVERHEAD = 50
+
+_network: Any = NetworkRow.__table__
+_USED = select(_network.c.segmentation_id).where(
+    _network.c.type == "vxlan", _network.c.segmentation_id.in_(bindparam("numbers", expanding=True))
+)
 
 
 class Wanted(Struct):
@@ -85,11 +91,8 @@ def _vni(tx: Transaction, wanted: Wanted) -> int:
             raise TunnelIdInUse(wanted.segmentation_id)
         return wanted.segmentation_id
     tries = {random.randint(settings.vni_min, settings.vni_max) for _ in range(8)}
-    used = set(
-        tx.execute(
-            select(NetworkRow.segmentation_id).where(NetworkRow.type == "vxlan", NetworkRow.segmentation_id.in_(tries))
-        ).scalars()
-    )
+    tx.flush()
+    used = set(tx.core(_USED, numbers=list(tries)).scalars())
     if tries - used:
         return min(tries - used)
     used = set(tx.execute(select(NetworkRow.segmentation_id).where(NetworkRow.type == "vxlan")).scalars())

@@ -6,8 +6,8 @@ import ipaddress
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
+from sqlalchemy import bindparam, select
 from sqlalchemy import delete as delete_from
-from sqlalchemy import select
 
 from haneul.kernel import context as contexts
 from haneul.kernel.context import Context
@@ -29,6 +29,13 @@ from haneul.network.model import AllocationRow, NetworkRow, PortRow, SubnetRow
 
 MODES = ("slaac", "dhcpv6-stateful", "dhcpv6-stateless")
 AUTO_DELETED = ("network:dhcp",)
+
+_OF_NETWORK = (
+    select(SubnetRow)
+    .where(SubnetRow.network_id == bindparam("network"))
+    .order_by(SubnetRow.created_at, SubnetRow.id)
+)
+_DHCP_PORT = select(PortRow).where(PortRow.network_id == bindparam("network"), PortRow.device_owner == "network:dhcp")
 
 
 class NewSubnet(Struct, kw_only=True):
@@ -64,7 +71,7 @@ def create(tx: Transaction, context: Context, network: NetworkRow, new: NewSubne
     cidr = _cidr(new.cidr, new.ip_version)
     _check_modes(new, cidr)
     tx.lock("network", network.id)
-    siblings = list(tx.execute(select(SubnetRow).where(SubnetRow.network_id == network.id)).scalars())
+    siblings = list(tx.execute(_OF_NETWORK, {"network": network.id}).scalars())
     for other in siblings:
         if other.ip_version == new.ip_version and ipaddress.ip_network(other.cidr).overlaps(cidr):
             raise InvalidInput(
@@ -169,17 +176,9 @@ def serve_dhcp(tx: Transaction, network: NetworkRow) -> None:
     """One `network:dhcp` port a network, with an address of every subnet that is served; none, no port."""
     from haneul.network import ports
 
-    served = list(
-        tx.execute(
-            select(SubnetRow)
-            .where(SubnetRow.network_id == network.id, SubnetRow.enable_dhcp)
-            .order_by(SubnetRow.created_at, SubnetRow.id)
-        ).scalars()
-    )
+    served = [subnet for subnet in tx.execute(_OF_NETWORK, {"network": network.id}).scalars() if subnet.enable_dhcp]
     wanted = [subnet for subnet in served if not (is_automatic(subnet) and subnet.ipv6_ra_mode is None)]
-    port = tx.execute(
-        select(PortRow).where(PortRow.network_id == network.id, PortRow.device_owner == "network:dhcp")
-    ).scalar()
+    port = tx.execute(_DHCP_PORT, {"network": network.id}).scalar()
     if not wanted or network.external:
         if port is not None:
             tx.delete(port)
