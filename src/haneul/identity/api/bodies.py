@@ -16,11 +16,7 @@ _NEVER = frozenset({"id", "links"})
 
 def entity(call: Call, name: str, kind: type[T], *, extras: bool = True) -> tuple[T, dict[str, Any]]:
     """The known keys and the extra ones. `id` and `links` are never taken from a body."""
-    try:
-        body = msgspec.json.decode(call.content, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest("Malformed request body: it is not JSON.") from error
-    given = body.get(name)
+    given = call.decode(dict[str, Any]).get(name)
     if not isinstance(given, dict):
         raise BadRequest(f"Expecting to find {name} in request body. The server could not comply with the request since it is "
                          "either malformed or otherwise incorrect. The client is assumed to be in error.")

@@ -80,7 +80,7 @@ class Application:
         service, call, route_path, status = _NO_SERVICE, None, "none", 500
         try:
             found = self.table.find(scope["path"])
-            if found is None:
+            if found is None or "\0" in scope["path"]:  # no name has it, and PostgreSQL's texts cannot
                 service = self._service_of(scope["path"])
                 raise NotFound()
             service, route_path = found.service, found.path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -16,6 +17,15 @@ from haneul.kernel.wire.routes import Found, Route
 from haneul.kernel.wire.versions import Version
 
 T = TypeVar("T")
+
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def refuse_nul(content: bytes) -> None:
+    """No text that we keep may have the character NUL: PostgreSQL cannot store it, and C ends there."""
+    if b"\\u0000" in content and _NUL.search(content):
+        raise BadRequest("Invalid input: the character NUL (\\u0000) is not allowed.")
 
 
 class Reply(msgspec.Struct):
@@ -63,6 +73,8 @@ class Call:
         """The query string in order, repeated keys included."""
         if self._query is None:
             try:
+                if b"%00" in self.query_string:
+                    raise ValueError("NUL")
                 self._query = parse_qsl(self.query_string.decode("ascii"), keep_blank_values=True, max_num_fields=200,
                                         errors="strict")
             except (UnicodeError, ValueError) as error:
@@ -86,6 +98,7 @@ class Call:
 
     def decode(self, kind: type[T]) -> T:
         """The JSON body as `kind`. BadRequest says what is wrong and where."""
+        refuse_nul(self.content)
         try:
             return msgspec.json.decode(self.content, type=kind)
         except msgspec.ValidationError as error:

@@ -32,6 +32,8 @@ _OWN = {
     "changed_since",
 }
 
+_ATTRIBUTES = {**dict.fromkeys(("tags", "tags-any", "not-tags", "not-tags-any"), "tags"), "changed_since": "updated_at"}
+
 
 class Listing(Struct, kw_only=True):
     """How a resource is listed. `columns` by attribute; `filters` for attributes that are no columns; `view` makes the answers
@@ -120,7 +122,11 @@ def _conditions(call: Call, listing: Listing) -> list[ColumnElement[bool]]:
     for key, value in call.query:
         asked.setdefault(key, []).append(value)
     unknown = sorted(
-        key for key in asked if key not in listing.columns and key not in listing.filters and key not in _OWN
+        key
+        for key in asked
+        if key not in listing.columns
+        and key not in listing.filters
+        and (key not in _OWN or (key in _ATTRIBUTES and not hasattr(listing.model, _ATTRIBUTES[key])))
     )
     if unknown:
         raise BadRequest(f"{unknown} is invalid attribute for filtering")
@@ -142,7 +148,7 @@ def _matches(name: str, column: Any, values: list[str]) -> ColumnElement[bool]:
         return column.in_([paging.flag(value, name) for value in values])  # type: ignore[no-any-return]
     if isinstance(column.type, Integer):
         try:
-            return column.in_([int(value) for value in values])  # type: ignore[no-any-return]
+            return column.in_([_integer(value) for value in values])  # type: ignore[no-any-return]
         except ValueError:
             return false()
     if isinstance(column.type, DateTime):
@@ -150,6 +156,13 @@ def _matches(name: str, column: Any, values: list[str]) -> ColumnElement[bool]:
     present = [value for value in values if value not in ("", "None", "null")]
     empty = len(present) < len(values)
     return or_(column.in_(present), or_(column.is_(None), column == "")) if empty else column.in_(present)  # type: ignore[no-any-return]
+
+
+def _integer(text: str) -> int:
+    """ValueError also for what no column could hold."""
+    if abs(value := int(text)) >= 1 << 31:
+        raise ValueError(text)
+    return value
 
 
 def _moment(text: str) -> datetime:
