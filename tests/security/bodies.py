@@ -9,8 +9,8 @@ import msgspec
 
 from security.route_world import Entry
 
-Mode = Literal["right", "long", "wrong", "null", "huge"]
-MODES: tuple[Mode, ...] = ("right", "long", "wrong", "null", "huge")
+Mode = Literal["right", "long", "wrong", "null", "big", "huge", "nul"]
+MODES: tuple[Mode, ...] = ("right", "long", "wrong", "null", "big", "huge", "nul")
 LONG = "n" * 300
 
 
@@ -30,8 +30,10 @@ def _leaf(mode: Mode, right: Any) -> Any:
         return right
     if mode == "null":
         return None
-    if mode == "huge":
-        return 10**30 if not isinstance(right, str) else "\u0000\ud7ff\U0001f600'\";--<script>\r\n" * 8
+    if mode in ("big", "huge"):  # more than a column of 32 bits holds, and of 64
+        return (1 << 40 if mode == "big" else 10**30) if not isinstance(right, str) else "\ud7ff\U0001f600'\";--<script>\r\n" * 8
+    if mode == "nul":
+        return "a\0b" if isinstance(right, str) else right
     if mode == "long":
         return LONG if isinstance(right, str) else right
     return [{"a": 1}] if isinstance(right, (str, bool)) else "word"

@@ -13,6 +13,7 @@ from haneul.kernel.wire.versions import text
 from running import RunningCloud, wait_until
 
 _numbers = itertools.count(1)
+NOTHING = "0e0e0e0e-0000-4000-8000-00000000000e"
 
 
 class Entry:
@@ -26,17 +27,15 @@ class Entry:
         return f"{self.route.method} {self.service.prefix}{self.route.path}" + (
             f" [{self.route.action}]" if self.route.action else "")
 
-    def path(self, ids: dict[str, str]) -> str:
+    def value(self, name: str, ids: dict[str, str]) -> str | None:
         """`ids` by name, or by "service.name" where services mean different things by a name."""
-        def value(match: re.Match[str]) -> str:
-            name = match[1].removesuffix(":path")
-            first = self.route.path.strip("/").split("/")[0]
-            for key in (f"{self.service.type}.{first}.{name}", f"{self.service.type}.{name}", name):
-                if key in ids:
-                    return ids[key]
-            raise AssertionError(f"{self}: nothing made for {name}")
+        first = self.route.path.strip("/").split("/")[0]
+        keys = (f"{self.service.type}.{first}.{name}", f"{self.service.type}.{name}", name)
+        return next((ids[key] for key in keys if key in ids), None)
 
-        return self.service.prefix + re.sub(r"\{([\w:]+)\}", value, self.route.path)
+    def path(self, ids: dict[str, str]) -> str:
+        return self.service.prefix + re.sub(
+            r"\{([\w:]+)\}", lambda match: self.value(match[1].removesuffix(":path"), ids) or NOTHING, self.route.path)
 
     def headers(self) -> dict[str, str]:
         versions = self.service.microversions
@@ -54,7 +53,9 @@ class Things:
 
     owned = {"network.network_id", "network.subnet_id", "network.port_id", "network.router_id", "network.floatingip_id",
              "network.security_group_id", "network.rule_id", "network.subnetpool_id", "network.address_scope_id",
-             "network.rbac_policy_id", "compute.server_id", "compute.os-server-groups.group_id", "image.image_id"}
+             "network.rbac_policy_id", "compute.server_id", "compute.os-server-groups.group_id",
+             "compute.os-security-groups.group_id", "compute.os-security-group-rules.rule_id", "compute.floating_ip_id",
+             "compute.network_id", "compute.image_id", "image.image_id"}
 
     def __init__(self, cloud: RunningCloud) -> None:
         self.cloud = cloud
@@ -82,7 +83,7 @@ class Things:
 
     def nowhere(self) -> dict[str, str]:
         """The same names with ids of nothing, in the shape of each service's ids."""
-        made = {name: "0e0e0e0e-0000-4000-8000-00000000000e" for name in (name for name in self.ids)}
+        made = dict.fromkeys(self.ids, NOTHING)
         kept = ("tag", "value", "key", "alias", "rest", "class_id", "request_id", "image.schemas.name", "network.network")
         return {**made, **{name: self.ids[name] for name in kept if name in self.ids}}
 
@@ -90,8 +91,8 @@ class Things:
 
     def _network(self) -> None:
         prefix, number, ids = "/network/v2.0", self.number, self.ids
-        external = self.make(self.admin, f"{prefix}/networks", {"network": {"name": f"outside-{number}", "router:external": True}},
-                             "network")["id"]
+        external = self.make(self.admin, f"{prefix}/networks", {"network": {
+            "name": f"outside-{number}", "router:external": True}}, "network")["id"]
         self.make(self.admin, f"{prefix}/subnets", {"subnet": {
             "network_id": external, "ip_version": 4, "cidr": f"203.0.{number}.0/24", "enable_dhcp": False}})
 
@@ -140,7 +141,10 @@ class Things:
             "name": f"aggregate-{self.number}"}}, "aggregate")["id"])
         ids["hypervisor_id"] = str(self.admin.get(f"{prefix}/os-hypervisors").json()["hypervisors"][0]["id"])
         ids["compute.service_id"] = str(self.admin.get(f"{prefix}/os-services").json()["services"][0]["id"])
-        ids["volume_id"] = "0e0e0e0e-0000-4000-8000-00000000000e"
+        ids["compute.os-security-groups.group_id"], ids["floating_ip_id"] = ids["security_group_id"], ids["floatingip_id"]
+        ids["compute.os-security-group-rules.rule_id"] = ids["network.rule_id"]
+        ids["host"], ids["before"] = "host-1", "2020-01-01 00:00:00"
+        ids["volume_id"] = NOTHING
 
         def active() -> bool:
             found = self.member.get(f"{prefix}/servers/{ids['server_id']}").json()["server"]

@@ -32,7 +32,9 @@ READERS_OWN = {"identity:create_credential", "identity:create_application_creden
 QUERIES = ("limit=-1&marker=%00", "limit=many", "sort_key=password&sort_dir=sideways", "marker=nothing", "fields=__class__",
            "changes-since=yesterday", f"name={LONG}", "all_tenants=perhaps", "name=%FF%FE", "page_reverse=maybe&limit=1",
            "x=1&" * 300, "resources=VCPU:x", "in_tree=x&member_of=!in:", "ip=(((&name=[", "created_at=like:%25", "enabled=2",
-           "tags=,,,&not-tags=,", "fixed_ips=ip_address%3D")
+           "tags=,,,&not-tags=,", "fixed_ips=ip_address%3D", "changed_since=now", "mtu=99999999999999999999&port=1", "id=%00",
+           "revision_number=9999999999999999999999", "segmentation_id=99999999999", "min_ram=99999999999&minRam=99999999999",
+           "size_min=99999999999999999999", "user_id=9999999999999999999999&memory_mb=99999999999", "start=x&end=y&detailed=z")
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +78,11 @@ def test_18_no_route_without_a_rule(own_cloud: RunningCloud, table: list[Entry])
     assert {str(entry) for entry in table if entry.route.anonymous} == set(WITHOUT_RULE)
     all_of([f"{entry}: {entry.route.rule} is no rule" for entry in table
             if entry.route.rule is not None and entry.route.rule not in own_cloud.cloud.policy.rules])
+
+
+def test_18_everything_that_paths_name_was_made(things: Things, table: list[Entry]) -> None:
+    """Else the checks below would say little about a route that is new."""
+    all_of([f"{entry}: nothing for {name}" for entry in table for name in entry.names if entry.value(name, things.ids) is None])
 
 
 @pytest.mark.parametrize("token", [None, "", "gAAAAABnonsense", "a" * 3000])
@@ -132,13 +139,16 @@ def test_18_what_the_owner_sees_is_404_to_others(own_cloud: RunningCloud, things
 
 def test_18_lists_show_nothing_foreign(own_cloud: RunningCloud, things: Things, table: list[Entry]) -> None:
     """Whatever filter asks for it."""
-    secrets = {name: value for name, value in things.ids.items() if len(value) >= 32 and "0e0e0e0e" not in value
-               and set(value) != {"0"} and name not in ("agent_id", "compute.service_id", "hypervisor_id", "flavor_id", "request_id",
-                                                        "template_id", "domain_id", "identity.service_id", "endpoint_id")}  # the last two: the catalog is everybody's
+    public = ("agent_id", "compute.service_id", "hypervisor_id", "flavor_id", "request_id", "template_id", "domain_id",
+              "identity.service_id", "endpoint_id")  # the last two: the catalog is everybody's
+    secrets = {name: value for name, value in things.ids.items()
+               if len(value) >= 32 and "0e0e0e0e" not in value and set(value) != {"0"} and name not in public}
     project, user = things.ids["project_id"], things.ids["user_id"]
-    queries = ("", "all_tenants=1", f"project_id={project}", f"tenant_id={project}&all_tenants=True", f"user_id={user}",
-               f"owner={project}&visibility=all&member_status=all", f"network_id={things.ids['network_id']}",
-               f"device_id={things.ids['server_id']}", f"id={things.ids['network_id']}", "shared=False", f"target_tenant={project}")
+    queries = (
+        "", "all_tenants=1", f"project_id={project}", f"tenant_id={project}&all_tenants=True", f"user_id={user}",
+        f"owner={project}&visibility=all&member_status=all", f"network_id={things.ids['network_id']}",
+        f"device_id={things.ids['server_id']}", f"id={things.ids['network_id']}", "shared=False",
+        f"target_tenant={project}")
     found = []
     for persona in ("other", "nobody"):
         client = own_cloud.http(persona)
@@ -229,12 +239,17 @@ def test_13_forged_targets_change_no_decision_CVE_2026_42999(own_cloud: RunningC
 # ---------------------------------------------------------------- bad input
 
 
+CONTENTS = {
+    "empty": b"{}", "broken": b'{"a": ', "list": b"[]", "word": b'"word"', "bytes": b"\xff\xfe\x00", "nothing": b"",
+    "surrogate": b'{"name": "\\ud800"}', "deep": b"[" * 5000 + b"]" * 5000, "nan": b'{"a": NaN}'}
+STRANGE_IDS = {"odd": "%00%0a..%2f" + LONG, "huge": "9" * 40, "big": "99999999999", "negative": "-1"}
+
+
 def hostile(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
     if entry.route.method in ("POST", "PUT", "PATCH"):
         for mode in MODES:
             yield mode, {"content": json.dumps(body_of(entry, mode)).encode()}
-        for name, content in (("empty", b"{}"), ("broken", b'{"a": '), ("list", b"[]"), ("word", b'"word"'), ("bytes", b"\xff\xfe\x00"),
-                              ("nothing", b""), ("deep", b"[" * 5000 + b"]" * 5000), ("nan", b'{"a": NaN}')):
+        for name, content in CONTENTS.items():
             yield name, {"content": content}
         if entry.route.action:
             yield "no action", {"content": b'{"%s": null, "other": null}' % entry.route.action.encode()}
@@ -244,14 +259,15 @@ def hostile(entry: Entry) -> Iterator[tuple[str, dict[str, Any]]]:
             yield query[:40], {"query": query}
 
 
-@pytest.mark.parametrize("persona", ["reader", "member", "admin"])
+@pytest.mark.parametrize("persona", ["member", "admin"])
 def test_no_input_is_an_internal_error(own_cloud: RunningCloud, table: list[Entry], persona: str) -> None:
     """501 is an honest word; 503 says that a host does not answer, which is so for none here."""
     things, client, found = Things(own_cloud), own_cloud.http(persona), []
-    odd = {name: "%00%0a..%2f" + LONG for name in things.ids}
     for entry in sorted(table, key=lambda entry: entry.route.method == "DELETE"):
-        for name, options in [*hostile(entry), ("odd ids", {}), ("right ids", {})]:
-            answer = ask(client, entry, odd if name == "odd ids" else things.ids, **options)
+        tries = [(name, things.ids, options) for name, options in hostile(entry)]
+        tries += [(name, dict.fromkeys(things.ids, id), {}) for name, id in STRANGE_IDS.items() if entry.names]
+        for name, ids, options in [*tries, ("what is right", things.ids, {})]:
+            answer = ask(client, entry, ids, **options)
             if answer.status_code >= 500 and answer.status_code != 501:
                 found.append(f"{entry} with {name}: {answer.status_code} {answer.text[:120]}")
     all_of(found)
