@@ -66,9 +66,10 @@ class ControlServer(uvicorn.Server):
 
     def __init__(self, cloud: Cloud, app: Application) -> None:
         api = cloud.config.api
-        super().__init__(uvicorn.Config(app, host=api.bind, port=api.port, loop="uvloop", http="httptools", ws="websockets-sansio",
-                                        access_log=False, log_config=None, lifespan="off", timeout_keep_alive=75,
-                                        server_header=False, date_header=False, backlog=1024, h11_max_incomplete_event_size=1 << 16))
+        super().__init__(uvicorn.Config(
+            app, host=api.bind, port=api.port, loop="uvloop", http="httptools", ws="websockets-sansio", access_log=False,
+            log_config=None, lifespan="off", timeout_keep_alive=75, server_header=False, date_header=False, backlog=1024,
+            h11_max_incomplete_event_size=1 << 16))
         self.cloud = cloud
 
     async def startup(self, sockets: Any = None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 from sqlalchemy import text, update
@@ -84,8 +84,8 @@ def problems(cloud: RunningCloud) -> list[str]:
     """What contradicts itself in a cloud without unfinished tasks; empty when all is well."""
     found: list[str] = []
     api = cloud.http()
-    servers = {server["id"]: server for server in
-               api.get("/compute/v2.1/servers/detail?all_tenants=1", headers={"OpenStack-API-Version": "compute 2.79"}).json()["servers"]}
+    listed = api.get("/compute/v2.1/servers/detail?all_tenants=1", headers={"OpenStack-API-Version": "compute 2.79"}).json()
+    servers = {server["id"]: server for server in listed["servers"]}
     with cloud.cloud.database.read() as tx:
         stuck = [tuple(row) for row in tx.execute(text("SELECT kind, step, waiting_for FROM tasks WHERE finished IS NULL"))]
         consumers = {row[0] for row in tx.execute(text("SELECT DISTINCT consumer_id FROM allocations"))}

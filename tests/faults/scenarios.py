@@ -151,7 +151,8 @@ def detach(stage: Stage) -> None:
 
 def subnet_changes(stage: Stage) -> None:
     subnet = stage.call("GET", f"/network/v2.0/subnets?network_id={stage.network_id}")["subnets"][0]["id"]
-    stage.call("PUT", f"/network/v2.0/subnets/{subnet}", {"subnet": {"dns_nameservers": [f"10.9.0.{secrets.randbelow(200) + 2}"]}})
+    resolver = f"10.9.0.{secrets.randbelow(200) + 2}"
+    stage.call("PUT", f"/network/v2.0/subnets/{subnet}", {"subnet": {"dns_nameservers": [resolver]}})
 
 
 def staged_image(stage: Stage) -> None:

@@ -155,8 +155,9 @@ def test_identity_headers_are_nothing(ask: Client) -> None:
     assert ask("GET", "/things/t1", None, headers=forged).status_code == 401
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b"", b'{"thing": 1}', b'{"thing": {"name": 5}}', b'{"thing": {"name": "n", "x": 1}}',
-                                     b'{"thing": {"name": "n"}, "more": 1}', b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"{", b"[]", b"", b'{"thing": 1}', b'{"thing": {"name": 5}}',
+                                     b'{"thing": {"name": "n", "x": 1}}', b'{"thing": {"name": "n"}, "more": 1}', b"\xff\xfe",
+                                     b"[" * 100_000])
 def test_bad_bodies_are_400_and_change_nothing(ask: Client, cloud: Cloud, content: bytes) -> None:
     answer = ask("POST", "/things", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400 and answer.json()["badRequest"]["code"] == 400
@@ -196,7 +197,7 @@ def test_unknown_paths_and_methods(ask: Client) -> None:
 def test_the_table_prefers_fixed_segments_and_gives_back_the_rest() -> None:
     tree = Routes()
     for path in ("/a/{x}/c", "/a/b/{y}", "/f/{rest:path}"):
-        tree.get(path, None, anonymous=True)(lambda call: path)
+        tree.get(path, None, anonymous=True)(lambda call: None)
     table = Table([Service(type="t", name="t", prefix="", error_body=errors.nova, routes=[tree])])
 
     def values(path: str) -> dict[str, str]:

@@ -46,7 +46,8 @@ class _Driver:
     def __init__(self, agent: Agent, kind: str, contract_class: type) -> None:
         self._agent = agent
         for verb, (names, answer) in _verbs(contract_class).items():
-            setattr(self, verb, self._method(kind, verb, names, msgspec.json.Decoder(answer) if answer is not type(None) else None))
+            decoder = msgspec.json.Decoder(answer) if answer is not type(None) else None
+            setattr(self, verb, self._method(kind, verb, names, decoder))
 
     def _method(self, kind: str, verb: str, names: list[str], decoder: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:

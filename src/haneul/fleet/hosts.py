@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import structlog
 from sqlalchemy import func, select
 
@@ -15,8 +16,6 @@ from haneul.kernel.cloud import Cloud
 from haneul.kernel.database import Transaction
 from haneul.kernel.reconcilers import reconciler
 from haneul.kernel.telemetry import HOSTS
-
-import msgspec
 
 log = structlog.get_logger("fleet")
 OnEnrol = Callable[[Transaction, HostRow, HostFacts], None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 
 def seconds() -> float:
@@ -13,7 +13,7 @@ def seconds() -> float:
 
 def now() -> datetime:
     """The present in UTC, without a zone, as every table keeps it."""
-    return datetime.fromtimestamp(seconds(), timezone.utc).replace(tzinfo=None)
+    return datetime.fromtimestamp(seconds(), UTC).replace(tzinfo=None)
 
 
 def iso(moment: datetime | None, *, micro: bool = False) -> str | None:

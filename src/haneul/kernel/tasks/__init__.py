@@ -17,10 +17,19 @@ A rule submits in the transaction of its own change: `create.submit(tx, CreateAr
 Tasks of one resource run in the order of submission, one at a time. See `definition` and `runner`.
 """
 
-from haneul.kernel.tasks.definition import (Again, Cancelled, DeadlineExceeded, Fault, Step, Task, Transient, Work,
-                                            registered)
-from haneul.kernel.tasks.model import TaskRow
 from haneul.kernel.tasks import upkeep  # noqa: F401 - registers its reconciler
+from haneul.kernel.tasks.definition import (
+    Again,
+    Cancelled,
+    DeadlineExceeded,
+    Fault,
+    Step,
+    Task,
+    Transient,
+    Work,
+    registered,
+)
+from haneul.kernel.tasks.model import TaskRow
 from haneul.kernel.tasks.runner import Crash, LeaseLost, Runner
 
 __all__ = ["Again", "Cancelled", "Crash", "DeadlineExceeded", "Fault", "LeaseLost", "Runner", "Step", "Task", "TaskRow",

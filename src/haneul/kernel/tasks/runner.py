@@ -13,12 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
-from sqlalchemy import and_, bindparam, exists, or_, select, update
+from sqlalchemy import and_, bindparam, case, exists, or_, select, update
 
 from haneul.kernel import clock, ids
-from haneul.kernel.database import Transaction
-from haneul.kernel.tasks.definition import (Again, Cancelled, DeadlineExceeded, Fault, Step, Task, Transient, Work,
-                                            registered)
+from haneul.kernel.database import Transaction, passing
+from haneul.kernel.tasks.definition import (
+    Again,
+    Cancelled,
+    DeadlineExceeded,
+    Fault,
+    Step,
+    Task,
+    Transient,
+    Work,
+    registered,
+)
 from haneul.kernel.tasks.model import ACTIVE, DONE, FAILED, READY, UNDOING, TaskRow
 from haneul.kernel.telemetry import TASK_STEPS
 
@@ -29,6 +38,7 @@ log = structlog.get_logger("tasks")
 
 UNDO_SECONDS = 120.0  # after which an undo is left to the reconcilers
 MAX_BACKOFF = 15.0
+MOST_HELD = 1000  # tasks that one process leases at their submission; what comes on top is anybody's
 
 
 class Crash(BaseException):
@@ -47,6 +57,10 @@ _BY_ID = select(_T).where(_T.c.id == bindparam("b_id"))
 _BEFORE = select(_T.c.seq).where(_T.c.resource == bindparam("b_resource"), _T.c.state.in_(ACTIVE)).limit(1)
 _UPDATE = (update(_T).where(_T.c.seq == bindparam("b_seq"), _T.c.lease_owner == bindparam("b_owner"))
            .returning(_T.c.cancel))
+_ASIDE = (update(_T).where(_T.c.seq == bindparam("b_seq"), _T.c.lease_owner == bindparam("b_owner"))
+          .values(run_at=case((and_(_T.c.cancel, _T.c.state == READY), bindparam("b_now")), else_=bindparam("b_moment")),
+                  lease_until=0.0, lease_owner=None)
+          .returning(_T.c.run_at))
 _DUE = (select(_T.c.seq).where(
     _T.c.state.in_(ACTIVE), _T.c.run_at <= bindparam("b_now"), _T.c.lease_until < bindparam("b_now"),
     or_(_T.c.resource.is_(None), ~exists().where(and_(
@@ -68,8 +82,10 @@ class Runner:
         self._lease = lease_seconds
         self._poll = poll_seconds
         self._wake = threading.Condition()
-        self._queue: list[str] = []  # ids leased by this process, waiting for a thread
-        self._held: set[str] = set()  # ids leased by this process, queued or running
+        self._queue: list[tuple[str, object]] = []  # leased by this process, waiting for a thread
+        # Ids leased by this process, queued or running: renewed, and never run twice at once. Each hold has an object of its
+        # own, so that the end of a run does not end a later hold of the same task.
+        self._held: dict[str, object] = {}
         self._poll_due = [0.0]  # a heap of moments at which a look at the table is worth while
         self._stopping = False
         self._workers: list[threading.Thread] = []
@@ -100,7 +116,7 @@ class Runner:
         if run_at > clock.seconds() or not self._workers or self._stopping:
             tx.after_commit(lambda: self._look_at(run_at))
             return None, 0.0
-        if resource is not None and tx.core(_BEFORE, b_resource=resource).first():
+        if len(self._held) >= MOST_HELD or (resource is not None and tx.core(_BEFORE, b_resource=resource).first()):
             tx.after_commit(lambda: self._look_at(0.0))
             return None, 0.0
         tx.after_commit(lambda: self._enqueue([task_id]))
@@ -121,10 +137,18 @@ class Runner:
     # ---------------------------------------------------------------- leases
 
     def _enqueue(self, task_ids: list[str]) -> None:
+        """One that is held already had lost its lease, because this process stood still: its run goes on, and taking it was
+        but a renewal."""
         with self._wake:
-            self._queue.extend(task_ids)
-            self._held.update(task_ids)
+            fresh = {task_id: object() for task_id in task_ids if task_id not in self._held}
+            self._queue.extend(fresh.items())
+            self._held.update(fresh)
             self._wake.notify_all()
+
+    def _let_go(self, task_id: str, hold: object) -> None:
+        with self._wake:
+            if self._held.get(task_id) is hold:
+                del self._held[task_id]
 
     def _look_at(self, moment: float) -> None:
         with self._wake:
@@ -188,7 +212,7 @@ class Runner:
                     self._wake.wait()
                 if self._stopping:
                     return
-                task_id = self._queue.pop(0)
+                task_id, hold = self._queue.pop(0)
             try:
                 self._run(task_id)
             except LeaseLost:
@@ -198,8 +222,7 @@ class Runner:
             except Exception:
                 log.exception("runner", task=task_id)  # the lease runs out and the task is tried again
             finally:
-                with self._wake:
-                    self._held.discard(task_id)
+                self._let_go(task_id, hold)
 
     def _run(self, task_id: str) -> None:
         with self.cloud.database.read() as tx:
@@ -226,9 +249,7 @@ class Runner:
         try:
             if row.cancel:
                 raise Cancelled("Another request took the place of this one.")
-            if now > row.deadline or now > row.step_started + step.deadline:
-                wait = f" while waiting for {row.waiting_for}" if row.waiting_for else ""
-                raise DeadlineExceeded(f"Step {step.name} took longer than {step.deadline:g} s{wait}.")
+            _check_deadlines(task, step, row, now)
             self._call_hook("before_step", row, step.name)
             step.do(work)
             if not work.committed:
@@ -237,12 +258,13 @@ class Runner:
             return True
         except Again as again:
             return self._put_aside(row, again.seconds, waiting_for=again.what)
-        except Transient as error:
-            log.info("step will be tried again", step=step.name, error=str(error), attempt=row.attempts + 1)
-            return self._put_aside(row, _backoff(row.attempts), waiting_for=str(error)[:255], tried=True)
         except (LeaseLost, Crash):
             raise
         except Exception as error:
+            if isinstance(error, Transient) or passing(error):
+                told = str(error)[:255] if isinstance(error, Transient) else "the database"
+                log.info("step will be tried again", step=step.name, error=str(error), attempt=row.attempts + 1)
+                return self._put_aside(row, _backoff(row.attempts), waiting_for=told, tried=True)
             fault = error if isinstance(error, Fault) else Fault(_sentence(error), traceback.format_exc(limit=-8))
             self._turn_back(row, step, fault)
             return True
@@ -327,12 +349,17 @@ class Runner:
         self._call_hook("after_commit", row, "failed")
 
     def _put_aside(self, row: TaskRow, seconds: float, *, waiting_for: str, tried: bool = False) -> bool:
-        moment = clock.seconds() + seconds
+        """Until `seconds` have passed, or at once for one that is to be cancelled. Let go of before anybody can take it."""
+        now = clock.seconds()
+        with self._wake:
+            self._held.pop(row.id, None)
         with self.cloud.database.write() as tx:
-            self._update(tx, row, {"run_at": moment, "lease_until": 0.0, "lease_owner": None, "waiting_for": waiting_for,
-                                   "step_started": row.step_started, "attempts": row.attempts + (1 if tried else 0),
-                                   "step": row.step})
-        self._look_at(moment)
+            found = tx.core(_ASIDE, b_seq=row.seq, b_owner=self.owner, b_now=now, b_moment=now + seconds,
+                            waiting_for=waiting_for, step_started=row.step_started,
+                            attempts=row.attempts + (1 if tried else 0), step=row.step).first()
+            if found is None:
+                raise LeaseLost(row.id)
+        self._look_at(found[0])
         return False
 
     def _update(self, tx: Transaction, row: TaskRow, values: dict[str, Any]) -> None:
@@ -350,6 +377,21 @@ class Runner:
     def _call_hook(self, point: str, row: TaskRow, step: str) -> None:
         if self.hook is not None:
             self.hook(point, row, step)
+
+
+def _check_deadlines(task: Task[Any], step: Step, row: TaskRow, now: float) -> None:
+    """The time that a task waited behind others of its resource is theirs, not its own. What a user may read names no host:
+    whatever was tried again is for the operator."""
+    assert row.step_started is not None
+    first = row.record[0]["started"] if row.record else row.step_started
+    if now > row.step_started + step.deadline:
+        told = f"Step {step.name} took longer than {step.deadline:g} s"
+    elif now > max(row.deadline, first + task.deadline):
+        told = f"The whole took longer than {task.deadline:g} s, in step {step.name}"
+    else:
+        return
+    wait = f" while waiting for {row.waiting_for}" if row.waiting_for and not row.attempts else ""
+    raise DeadlineExceeded(f"{told}{wait}.", row.waiting_for or "")
 
 
 def _no_commit(work: Work[Any]) -> Any:

@@ -77,7 +77,8 @@ def _network(service: Service) -> dict[str, Page]:
         return {"id": "v2.0", "status": "CURRENT", "links": _link(cloud, service.prefix)}
 
     def resources(cloud: Cloud) -> list[dict[str, Any]]:
-        names = sorted({route.path.split("/")[1] for routes in service.routes for route in routes.items if route.path.count("/") == 1})
+        paths = {route.path for routes in service.routes for route in routes.items}
+        names = sorted(path.split("/")[1] for path in paths if path.count("/") == 1)
         return [{"name": name.removesuffix("s"), "collection": name,
                  "links": [{"rel": "self", "href": f"{cloud.url}{service.prefix}/{name}"}]} for name in names]
 
