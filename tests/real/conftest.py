@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ground import Ground, Tenant
 from running import free_port
 
 HANEUL = Path(__file__).parents[2] / "haneul"
@@ -26,3 +28,30 @@ def real_cloud() -> Iterator[Path]:
     finally:
         if state.exists():
             subprocess.run([HANEUL, "down", "--purge", "--state", state], check=True)
+
+
+@pytest.fixture(scope="session")
+def ground() -> Iterator[Ground]:
+    """A cloud without the demo, that the tests with guests share."""
+    from haneul.cli import guest
+    from haneul.cli.up import Steps
+    image = guest.ensure(Steps())
+    made = Ground()
+    try:
+        made.up()
+        made.furnish(image)
+        yield made
+    finally:
+        made.purge()
+        shutil.rmtree(made.state.with_name(made.state.name + "-keys"), ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def blue(ground: Ground) -> Tenant:
+    return ground.tenant("blue", "10.31.0.0/24")
+
+
+@pytest.fixture(scope="session")
+def red(ground: Ground) -> Tenant:
+    """The same addresses as blue's, as tenants do."""
+    return ground.tenant("red", "10.31.0.0/24")
