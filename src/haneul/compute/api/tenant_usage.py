@@ -92,6 +92,8 @@ def _links(call: Call, rows: list[Any], limit: int) -> list[dict[str, str]]:
 @routes.get("/os-simple-tenant-usage", rule=_RULE + "list")
 def index(call: Call) -> dict[str, Any]:
     if call.path.endswith("/"):
+        raise NotFound()  # a project whose id is empty
+    if call.path.endswith("/"):
         raise NotFound()  # of a project without a name, not of all
     shapes.only(call, {"start", "end", "detailed", "limit", "marker"})
     start, stop = _period(call)
