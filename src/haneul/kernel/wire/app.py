@@ -125,6 +125,8 @@ class Application:
         routes = found.methods.get(method)
         if routes is None and method == "HEAD":
             routes = found.methods.get("GET")
+        if routes is None and call.path.endswith("/"):
+            raise NotFound()  # an item whose id is empty
         if routes is None:
             raise MethodNotAllowed(f"The method {method} is not allowed for this resource.")
         if found.service.microversions is not None:
