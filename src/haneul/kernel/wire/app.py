@@ -128,6 +128,8 @@ class Application:
         if routes is None and call.path.endswith("/"):
             raise NotFound()  # an item whose id is empty
         if routes is None:
+            if call.path.endswith("/"):
+                raise NotFound()  # an object with an empty name, not the collection
             raise MethodNotAllowed(f"The method {method} is not allowed for this resource.")
         if found.service.microversions is not None:
             routes = [route for route in routes if route.covers(call.version)]
