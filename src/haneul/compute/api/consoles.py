@@ -53,7 +53,7 @@ def output(call: Call, row: ServerRow, body: Output) -> dict[str, Any]:
     except HostError as error:
         raise Conflict(str(error))
     if lines >= 0:
-        text = "\n".join(text.splitlines()[-lines:]) + "\n" if lines else ""
+        text = "\n".join(text.split("\n")[-lines:]) if lines else ""  # what follows the last line break counts, as in Nova
     return {"output": _printable(text)}
 
 
