@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
+from sqlalchemy.exc import OperationalError
 
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.config import Config, Paths
@@ -194,3 +196,73 @@ def test_another_process_takes_over_a_dead_ones_tasks(cloud: Cloud) -> None:
     cloud.runner.release_dead({cloud.runner.owner})
     (done,) = settle(cloud)
     assert done.state == "done"
+
+
+def test_a_process_that_stood_still_does_not_run_its_task_twice(cloud: Cloud) -> None:
+    """Its lease ran out while the step was under way, and it is the one that finds the task free."""
+    release = threading.Event()
+    running: list[int] = []
+    most: list[int] = []
+
+    def hook(at: str, row: TaskRow, name: str) -> None:
+        if at == "before_step" and name == "first":
+            running.append(1)
+            most.append(len(running))
+            release.wait(3)
+            running.pop()
+
+    cloud.runner.hook = hook
+    with cloud.database.write() as tx:
+        good.submit(tx, Words("slow"))
+    until(lambda: bool(running))
+    for _ in range(3):
+        with cloud.database.write() as tx:
+            tx.query(TaskRow).update({"lease_until": 0.0})
+        time.sleep(0.15)
+    release.set()
+    (row,) = settle(cloud)
+    assert row.state == "done" and most == [1] and events == ["first slow", "second slow"]
+
+
+def test_a_database_that_is_away_for_a_moment_fails_no_step(cloud: Cloud) -> None:
+    failures = [1]
+
+    def hook(at: str, row: TaskRow, name: str) -> None:
+        if at == "before_commit" and name == "use" and failures:
+            failures.pop()
+            raise OperationalError("UPDATE tasks", {}, Exception("database is locked"))
+
+    cloud.runner.hook = hook
+    (row,) = run(cloud, picky)
+    assert row.state == "done" and row.record[-1]["attempts"] == 2
+
+
+def test_a_cancel_need_not_wait_for_the_end_of_a_wait(cloud: Cloud) -> None:
+    """It came while the step ran that then asked for a long wait."""
+    def hook(at: str, row: TaskRow, name: str) -> None:
+        if at == "before_step" and name == "second":
+            with cloud.database.write() as tx:
+                tx.query(TaskRow).filter_by(id=row.id).update({"cancel": True})
+            raise Again("a friend who is far away", 60.0)
+
+    cloud.runner.hook = hook
+    (row,) = run(cloud, good, "a")
+    assert row.fault["class"] == "Cancelled"
+
+
+def test_waiting_behind_another_task_is_not_held_against_the_deadline(cloud: Cloud) -> None:
+    with cloud.database.write() as tx:
+        good.submit(tx, Words("late"), after=0.1)
+        tx.query(TaskRow).update({"deadline": time.time() - 1})
+    (row,) = settle(cloud)
+    assert row.state == "done"
+
+
+def test_what_follows_a_commit_cannot_undo_it(cloud: Cloud) -> None:
+    def fail() -> None:
+        raise RuntimeError("a signal that nobody takes")
+
+    with cloud.database.write() as tx:
+        tx.after_commit(fail)
+        good.submit(tx, Words("a"))
+    assert settle(cloud)[0].state == "done"

@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+import structlog
 from sqlalchemy import JSON, CursorResult, Engine, Executable, MetaData, create_engine, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 if TYPE_CHECKING:
     from haneul.kernel.cloud import Cloud
 
 T = TypeVar("T")
+log = structlog.get_logger("database")
+_TRY_AGAIN = ("40001", "40P01")  # PostgreSQL: serialisation failure, deadlock
 
 
 class Base(DeclarativeBase):
@@ -42,6 +45,7 @@ class Transaction(Session):
     def __init__(self, *args: Any, cloud: Cloud | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._cloud = cloud
+        self.writing = False
         self._after: list[Callable[[], None]] = []
 
     @property
@@ -85,6 +89,9 @@ class Database:
             event.listen(self.engine, "connect", lambda connection, _: _prepare_sqlite(connection, synchronous))
             event.listen(self.engine, "begin", _begin_sqlite)
         self._writing: Engine = self.engine.execution_options(haneul_write=True) if self.sqlite else self.engine
+        # On PostgreSQL each statement would see another moment, and what is compared would not fit together.
+        self._reading: Engine = (self.engine if self.sqlite
+                                 else self.engine.execution_options(isolation_level="REPEATABLE READ"))
 
     @classmethod
     def at(cls, path: Path, **options: Any) -> Database:
@@ -96,7 +103,7 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[Transaction]:
         """A snapshot; nothing written in it is kept."""
-        with Transaction(self.engine, cloud=self.cloud, autoflush=False, expire_on_commit=False) as tx:
+        with Transaction(self._reading, cloud=self.cloud, autoflush=False, expire_on_commit=False) as tx:
             yield tx
 
     @contextlib.contextmanager
@@ -104,10 +111,14 @@ class Database:
         """Committed when the block ends without an exception."""
         with self._writer if self.sqlite else contextlib.nullcontext():
             with Transaction(self._writing, cloud=self.cloud, expire_on_commit=False) as tx:
+                tx.writing = True
                 yield tx
                 tx.commit()
         for action in tx._after:
-            action()
+            try:
+                action()
+            except Exception:
+                log.exception("after commit")  # what was committed stands: nobody may take this for its failure
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """`work` in a write transaction, tried again when PostgreSQL asks for it (serialisation, deadlock)."""
@@ -116,12 +127,18 @@ class Database:
                 with self.write() as tx:
                     return work(tx)
             except DBAPIError as error:
-                if attempt == 4 or getattr(error.orig, "sqlstate", None) not in ("40001", "40P01"):
+                if attempt == 4 or getattr(error.orig, "sqlstate", None) not in _TRY_AGAIN:
                     raise
         raise AssertionError("unreachable")
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def passing(error: BaseException) -> bool:
+    """Whether an error is the database's and may pass by itself: a deadlock, a lost connection, a full disk."""
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error, OperationalError)
+                                              or getattr(error.orig, "sqlstate", None) in _TRY_AGAIN)
 
 
 def _prepare_sqlite(connection: Any, synchronous: str) -> None:

@@ -132,6 +132,8 @@ class Task(Generic[A]):
         the start by so many seconds.
         """
         now = clock.seconds()
+        if resource is not None and not tx.cloud.database.sqlite:  # else two could find nothing before them, and run at once
+            tx.lock("tasks", resource)
         if cancel_others and resource is not None:
             tx.core(_CANCEL, b_resource=resource, cancel=True, run_at=now)
         lease_owner, lease_until = tx.cloud.runner.announce(tx, task_id := ids.new(), resource, now + after)
