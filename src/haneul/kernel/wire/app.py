@@ -125,8 +125,6 @@ class Application:
         routes = found.methods.get(method)
         if routes is None and method == "HEAD":
             routes = found.methods.get("GET")
-        if routes is None and call.path.endswith("/"):
-            raise NotFound()  # an item whose id is empty
         if routes is None:
             if call.path.endswith("/"):
                 raise NotFound()  # an object with an empty name, not the collection
