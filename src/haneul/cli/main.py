@@ -106,10 +106,11 @@ def build_guest(output: Annotated[Path | None, typer.Argument(help="Where to; wi
 def tempest_config(
     state: State = DEFAULT,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to; without it, standard output.")] = None,
+    web: Annotated[str | None, typer.Option(help="URL of an image that the cloud may import.")] = None,
 ) -> None:
     """Write tempest.conf for the running cloud."""
     from haneul.cli import tempest as command
-    command.run(state, output)
+    command.run(state, output, web)
 
 
 def main() -> None:

@@ -19,15 +19,16 @@ from haneul.kernel.config import Config, Paths, load
 SERVICES = {"nova": "compute", "neutron": "network", "glance": "image", "cinder": "block-storage", "swift": "object-store"}
 
 
-def run(directory: Path, output: Path | None) -> None:
+def run(directory: Path, output: Path | None, web: str | None) -> None:
     paths = state.existing(directory)
     config = load(paths.state)
     api = Api.of(paths, config)
     workspace = paths.state / "tempest"
-    (workspace / "logs").mkdir(parents=True, exist_ok=True)
+    for name in ("logs", "lock"):
+        (workspace / name).mkdir(parents=True, exist_ok=True)
     parser = configparser.ConfigParser(interpolation=None)
     parser.read_dict({section: {key: _text(value) for key, value in values.items()}
-                      for section, values in settings(paths, config, api, workspace).items()})
+                      for section, values in settings(paths, config, api, workspace, web).items()})
     if output is None:
         parser.write(sys.stdout)
     else:
@@ -41,11 +42,12 @@ def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def settings(paths: Paths, config: Config, api: Api, workspace: Path) -> dict[str, dict[str, Any]]:
+def settings(paths: Paths, config: Config, api: Api, workspace: Path, web: str | None) -> dict[str, dict[str, Any]]:
     offered = {service["type"] for service in api.get(f"{demo.KEYSTONE}/services")["services"]}
     networked, computing = "network" in offered, "compute" in offered
     extensions = [found["alias"] for found in api.get(f"{demo.NEUTRON}/extensions")["extensions"]] if networked else []
     newest = api.get(demo.NOVA + "/")["version"]["version"] if computing else "2.1"
+    hosts = len(api.get(f"{demo.NOVA}/os-hypervisors")["hypervisors"]) if computing else 0
     fake = config.host.hypervisor == "fake"
     images = [demo.upload_image(api, paths, name, None if fake else guest.ensure(Steps())) for name in ("guest", "guest-alt")]
     flavors = [demo.flavor(api, name) for name in ("m1.nano", "m1.micro")] if computing else ["", ""]
@@ -69,17 +71,17 @@ def settings(paths: Paths, config: Config, api: Api, workspace: Path) -> dict[st
         "compute": {"image_ref": images[0], "image_ref_alt": images[1], "flavor_ref": flavors[0], "flavor_ref_alt": flavors[1],
                     "build_interval": 1, "build_timeout": 300, "ready_wait": 0, "hypervisor_type": "QEMU",
                     "fixed_network_name": "", "min_microversion": "2.1", "max_microversion": newest,
-                    "shelved_offload_time": 0, "min_compute_nodes": 1},
+                    "shelved_offload_time": 0, "min_compute_nodes": hosts},
         "compute-feature-enabled": {
             "disk_config": True, "config_drive": True, "metadata_service": True, "console_output": True, "resize": True,
             "pause": True, "suspend": True, "shelve": True, "snapshot": True, "rescue": True, "stable_rescue": False,
-            "interface_attach": True, "vnc_console": True, "personality": False, "change_password": False,
+            "interface_attach": True, "vnc_console": not fake, "personality": False, "change_password": False,
             "live_migration": False, "cold_migration": False, "volume_multiattach": False, "swap_volume": False,
             "dhcp_domain": "." + config.compute.dhcp_domain},
         "image": {"build_timeout": 300, "build_interval": 1, "hashing_algorithm": "sha512",
-                  "http_image": "http://127.0.0.1:9/guest.img", "http_qcow2_image": "http://127.0.0.1:9/guest.qcow2",
+                  "http_image": web or "", "http_qcow2_image": web or "",
                   "container_formats": "bare", "disk_formats": ["qcow2", "raw", "iso"]},
-        "image-feature-enabled": {"api_v2": True, "import_image": True, "os_glance_reserved": False, "manage_locations": False},
+        "image-feature-enabled": {"api_v2": True, "import_image": web is not None, "os_glance_reserved": False, "manage_locations": False},
         "network": {"public_network_id": public, "floating_network_name": "public", "project_networks_reachable": False,
                     "shared_physical_network": False, "project_network_cidr": "10.100.0.0/16",
                     "project_network_mask_bits": 28, "project_network_v6_cidr": "2001:db8::/48",
