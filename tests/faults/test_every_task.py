@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 import haneul.rooms  # noqa: F401 - defines every task
 from faults.harness import Case, assert_sound, cases, injected
 from faults.scenarios import SCENARIOS, Stage
 from haneul.kernel.tasks import registered
-from running import RunningCloud
 
 pytestmark = pytest.mark.faults
 
 
 def ours(kind: str) -> bool:
     return not kind.startswith("test.")
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    running = RunningCloud(tmp_path_factory.mktemp("faults"), {
-        "tasks": {"poll_seconds": 0.05, "lease_seconds": 5}, "log": {"level": "error"}}).start()
-    yield Stage(running)
-    running.stop()
-
-
-@pytest.fixture(autouse=True)
-def swept(request: pytest.FixtureRequest) -> Iterator[None]:
-    """One case that goes wrong does not spoil the next."""
-    yield
-    if "stage" in request.fixturenames:
-        request.getfixturevalue("stage").clean()
 
 
 def test_every_kind_of_task_has_a_scenario() -> None:

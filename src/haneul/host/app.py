@@ -191,18 +191,26 @@ class App:
             driver = call.host.driver(verb.driver)
             fault = self._faults.take(path, call.host.name) if self._faults else None
             if fault is not None:
-                await self._before(fault)
+                await self._before(call, fault)
             result = await self._threaded(verb.call, driver, body)
-            if fault is not None and (failure := fault.failure()):
-                raise failure
+            if fault is not None:
+                await self._go_wrong(call, fault)
             await call.answer(result)
 
         return handler
 
-    async def _before(self, fault: Fault) -> None:
+    async def _before(self, call: Call, fault: Fault) -> None:
         if fault.stall_seconds:
             await asyncio.sleep(fault.stall_seconds)
-        if not fault.after and (failure := fault.failure()):
+        if not fault.after:
+            await self._go_wrong(call, fault)
+
+    @staticmethod
+    async def _go_wrong(call: Call, fault: Fault) -> None:
+        if fault.lost:
+            await call.start(200, b"application/json", 1)  # the server cuts what ends short of its length
+            raise ConnectionResetError("as was asked for")
+        if failure := fault.failure():
             raise failure
 
     async def _list_hosts(self, call: Call) -> None:
@@ -224,7 +232,7 @@ class App:
             raise BadArguments("format and sha512 must be given")
         fault = self._faults.take("disks/images", call.host.name) if self._faults else None
         if fault is not None:
-            await self._before(fault)
+            await self._before(call, fault)
         upload = await self._threaded(call.host.disks.take_image, call.rest[0], declared, digest)  # type: ignore[attr-defined]
         buffer = bytearray()
         try:
@@ -238,6 +246,8 @@ class App:
         except BaseException:
             upload.abort()
             raise
+        if fault is not None:
+            await self._go_wrong(call, fault)
         await call.answer(state)
 
     async def _get_snapshot(self, call: Call) -> None:
@@ -245,7 +255,7 @@ class App:
             raise NoSuchPath("GET /v1/disks/snapshots/<id>")
         fault = self._faults.take("disks/snapshots", call.host.name) if self._faults else None
         if fault is not None:
-            await self._before(fault)
+            await self._before(call, fault)
         file, size = await self._threaded(call.host.disks.open_snapshot, call.rest[0])  # type: ignore[attr-defined]
         with file:
             await call.start(200, b"application/octet-stream", size)

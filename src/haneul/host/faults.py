@@ -16,7 +16,8 @@ ERRORS: dict[str, type[HostError]] = {
 
 
 class Fault(Struct, kw_only=True, forbid_unknown_fields=True):
-    """What shall go wrong. `after` does the work first and loses the answer, as a broken connection would."""
+    """What shall go wrong: an error as the answer, the connection cut instead of one (`lost`), or a long wait. `after` lets
+    the work be done first."""
 
     verb: str = "*"  # "hypervisor/create", "disks/images" (the stream), or "*" for each
     host: str | None = None  # None: every host
@@ -25,6 +26,7 @@ class Fault(Struct, kw_only=True, forbid_unknown_fields=True):
     message: str = "a fault that was asked for"
     stall_seconds: float = 0.0
     after: bool = False
+    lost: bool = False
 
     def failure(self) -> HostError | None:
         return ERRORS.get(self.error, HostError)(self.message) if self.error else None
