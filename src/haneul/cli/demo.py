@@ -10,7 +10,6 @@ import ipaddress
 import secrets
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,13 +165,13 @@ def upload_image(api: Api, paths: Paths, name: str, file: Path | None) -> str:
 def _server(api: Api, steps: Steps, image: str, private: str, public: str) -> tuple[dict[str, Any], str]:
     server = api.one(f"{NOVA}/servers", "servers", name="^hello$")
     if server is None:
-        began = time.monotonic()
+        began = steps.begin("server hello is ACTIVE")
         server = api.post(f"{NOVA}/servers", {"server": {
             "name": "hello", "imageRef": image, "flavorRef": flavor(api, "m1.tiny"), "key_name": "demo",
             "networks": [{"uuid": private}]}})["server"]
         address = _floating_ip(api, server["id"], private, public)
         _wait_active(api, server["id"])
-        steps.took.append(("server hello is ACTIVE", time.monotonic() - began))
+        steps.end("server hello is ACTIVE", began)
     else:
         with steps.step("server hello is ACTIVE"):
             shown = api.get(f"{NOVA}/servers/{server['id']}")["server"]

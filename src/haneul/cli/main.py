@@ -119,3 +119,6 @@ def main() -> None:
     except (Stop, ConfigError) as stop:
         print(f"haneul: {stop}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:  # a full disk, a file where a directory should be, ...
+        print(f"haneul: {error.filename or 'the operating system'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)

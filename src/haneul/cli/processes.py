@@ -67,9 +67,9 @@ def pss_mib(pid: int) -> float | None:
 def measured(process: Process) -> Process:
     """With memory, the process's own children's included, and uptime."""
     sizes = [pss_mib(pid) for pid in (process.pid, *(descendants(process.pid) if process.name != "supervisor" else []))]
-    process.pss_mib = None if sizes[0] is None else sum(size or 0.0 for size in sizes)
+    process.pss_mib = None if sizes[0] is None else round(sum(size or 0.0 for size in sizes), 1)
     with open("/proc/uptime") as file:
-        process.uptime = float(file.read().split()[0]) - process.start / os.sysconf("SC_CLK_TCK")
+        process.uptime = round(float(file.read().split()[0]) - process.start / os.sysconf("SC_CLK_TCK"), 1)
     return process
 
 

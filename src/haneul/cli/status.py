@@ -60,6 +60,11 @@ def _show(found: dict[str, Any]) -> None:
     console.print(f"[bold]{found['url']}[/]  {found['state']}  " + ("[green]all is well[/]" if well else "[bold red]not well[/]"))
     for problem in found["problems"]:
         console.print(f"  [red]{problem}[/]")
+    if not found["processes"]:
+        where = "" if found["state"] == str(state.DEFAULT) else f" --state {found['state']}"
+        console.print(f"  Nothing of this cloud runs now, save for servers it may have. Start it: ./haneul up{where}",
+                      soft_wrap=True)
+        return
     shown = table("process", "pid", "memory", "up for")
     for process in found["processes"]:
         memory = "?" if process.pss_mib is None else f"{process.pss_mib:.1f} MiB"

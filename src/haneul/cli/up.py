@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import sys
@@ -19,16 +20,25 @@ from haneul.kernel.config import Config, Paths, load
 
 
 class Steps:
-    """What was done and how long each took; a line at each end. Steps of several threads may overlap."""
+    """What was done and how long each took, the launcher's steps included; a line at each end, on a terminal also at each
+    beginning. Steps of several threads may overlap."""
 
     def __init__(self) -> None:
-        self.began = time.monotonic()
-        self.took: list[tuple[str, float]] = []
+        self.began = float(os.environ.pop("HANEUL_BEGAN", time.monotonic()))
+        self.took: list[tuple[str, float]] = ast.literal_eval(os.environ.pop("HANEUL_TOOK", "[]"))
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        began = time.monotonic()
+        began = self.begin(what)
         yield
+        self.end(what, began)
+
+    def begin(self, what: str) -> float:
+        if sys.stderr.isatty():
+            print(f"  {what} …", file=sys.stderr, flush=True)
+        return time.monotonic()
+
+    def end(self, what: str, began: float) -> None:
         self.took.append((what, time.monotonic() - began))
         print(f"  {what}  {self.took[-1][1]:.2f} s", file=sys.stderr, flush=True)
 
@@ -103,11 +113,11 @@ def run(directory: Path, detach: bool, port: int | None, demo: bool, hypervisor:
 
 def prepare(paths: Paths, port: int | None, hypervisor: str | None) -> Config:
     """State directory and choices; the machine is able. Nothing runs yet."""
-    state.prepare(paths)
     before = load(paths.state).api
     wanted = before.port if port is None else port
     if wanted != before.port or not processes.recorded(paths, "control"):
         machine.refuse_taken_port(before.bind, wanted)
+    state.prepare(paths)
     if port is not None:
         state.choose(paths, "api", "port", port)
     if hypervisor is not None:
