@@ -17,7 +17,7 @@ import structlog
 import uvicorn
 
 from haneul.fleet.agents import Agents
-from haneul.fleet.hosts import Listeners
+from haneul.fleet.hosts import Listeners, Polls
 from haneul.kernel import config as configuration
 from haneul.kernel import migrate, telemetry
 from haneul.kernel.cloud import Cloud
@@ -46,6 +46,7 @@ def build(config: Config, paths: Paths) -> tuple[Cloud, Application]:
                           poll_seconds=config.tasks.poll_seconds)
     cloud.reconcilers = Reconcilers(cloud)
     cloud.put(Agents(cloud))
+    cloud.put(Polls(cloud))
     cloud.put(Listeners())
     cloud.services = [service for room in ROOMS for service in room.services]
     for room in ROOMS:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, TypeVar, get_type_hints
 
 import httpx
@@ -68,6 +69,8 @@ class Agent:
     def __init__(self, host: str, endpoint: str, timeout: float, calls_at_once: int) -> None:
         self.host = host
         self.endpoint = endpoint
+        self.sick = False  # it let a call run out of time: until it answers again, one call at a time finds out
+        self._probing = threading.Lock()
         self._slots = threading.BoundedSemaphore(calls_at_once)
         self._prefix = f"/v1/hosts/{host}/" if host else "/v1/"
         if endpoint.startswith("unix:"):
@@ -88,9 +91,9 @@ class Agent:
         try:
             answer = self._http.get("/v1/hosts", timeout=5.0)
             answer.raise_for_status()
-        except httpx.HTTPError as error:
+            return msgspec.json.decode(answer.content, type=list[HostReport])
+        except (httpx.HTTPError, msgspec.DecodeError) as error:
             raise Unreachable(f"agent {self.endpoint}: {type(error).__name__}") from error
-        return msgspec.json.decode(answer.content, type=list[HostReport])
 
     def send_image(self, image_id: str, format: str, sha512: str, chunks: Iterator[bytes]) -> None:
         """Streams an image into the host's cache."""
@@ -108,17 +111,32 @@ class Agent:
     def _request(self, method: str, path: str, **options: Any) -> bytes:
         if options.get("timeout") is None:
             options.pop("timeout", None)
-        with self._slot():
+        with self._slot(), self._patience():
             try:
                 answer = self._http.request(method, self._prefix + path, **options)
             except httpx.HTTPError as error:
+                self.sick = self.sick or isinstance(error, (httpx.ConnectTimeout, httpx.ReadTimeout))
                 raise Unreachable(f"host {self.host} did not answer {path}: {type(error).__name__}") from error
+            self.sick = False
         if answer.status_code >= 400:
             raise _error(answer)
         return answer.content
 
+    @contextlib.contextmanager
+    def _patience(self) -> Iterator[None]:
+        """Threads are not to wait in a row for a host that lets every call run out of time."""
+        if not self.sick:
+            yield
+        elif self._probing.acquire(blocking=False):
+            try:
+                yield
+            finally:
+                self._probing.release()
+        else:
+            raise Unreachable(f"host {self.host} does not answer at present")
+
     def _slot(self) -> _Slot:
-        return _Slot(self._slots, self.host)
+        return _Slot(self._slots)
 
     def close(self) -> None:
         self._http.close()
@@ -137,12 +155,12 @@ def _error(answer: httpx.Response) -> contract.HostError:
 
 
 class _Slot:
-    def __init__(self, slots: threading.BoundedSemaphore, host: str) -> None:
-        self._slots, self._host = slots, host
+    def __init__(self, slots: threading.BoundedSemaphore) -> None:
+        self._slots = slots
 
     def __enter__(self) -> None:
         if not self._slots.acquire(timeout=0.5):
-            raise Again(f"a free call to host {self._host}", 0.2)
+            raise Again("a free call to its host", 0.2)
 
     def __exit__(self, *_: object) -> None:
         self._slots.release()
@@ -171,12 +189,28 @@ class Agents:
     def at(self, endpoint: str, host: str = "") -> Agent:
         """The agent behind an endpoint (without a host: for its reports)."""
         settings = self.cloud.config.host
+        most = max(1, min(settings.calls_at_once, self.cloud.config.tasks.runners * 2 // 3))  # a third is for other hosts
         with self._lock:
             if (host, endpoint) not in self._agents:
                 for key in [key for key in self._agents if host and key[0] == host]:
                     self._agents.pop(key).close()
-                self._agents[host, endpoint] = Agent(host, endpoint, settings.timeout_seconds, settings.calls_at_once)
+                self._agents[host, endpoint] = Agent(host, endpoint, settings.timeout_seconds, most)
             return self._agents[host, endpoint]
+
+    def heard(self, endpoint: str, hosts: Collection[str]) -> None:
+        """These hosts answer behind the endpoint. Agents of theirs elsewhere are forgotten: the host has moved."""
+        with self._lock:
+            for (host, place), agent in list(self._agents.items()):
+                if host in hosts and place != endpoint:
+                    del self._agents[host, place]  # not closed: calls may be under way
+                elif place == endpoint:
+                    agent.sick = False
+
+    def silent(self, endpoint: str) -> None:
+        """Nobody answers there, at present."""
+        with self._lock:
+            for (_, place), agent in self._agents.items():
+                agent.sick = agent.sick or place == endpoint
 
     def close(self) -> None:
         with self._lock:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
 import msgspec
 import structlog
@@ -18,6 +20,8 @@ from haneul.kernel.reconcilers import reconciler
 from haneul.kernel.telemetry import HOSTS
 
 log = structlog.get_logger("fleet")
+POLLS_AT_ONCE = 64
+ROUND_SECONDS = 2.0
 OnEnrol = Callable[[Transaction, HostRow, HostFacts], None]
 OnReport = Callable[[Cloud, HostRow, list[ServerState]], None]
 
@@ -52,15 +56,61 @@ def heartbeat(cloud: Cloud) -> int:
     known = {row.name: row for row in rows}
     endpoints = {local_endpoint(cloud), *(row.endpoint for row in rows)}
     changed = 0
-    for endpoint in sorted(endpoints):
-        try:
-            reports = cloud.get(Agents).at(endpoint).reports()
-        except Unreachable as error:
-            log.info("agent silent", endpoint=endpoint, error=str(error))
-            continue
-        changed += _keep(cloud, endpoint, reports, known)
+    for endpoint, reports in cloud.get(Polls).ask(sorted(endpoints)):
+        mine = [report for report in reports if _may_serve(known.get(report.name), endpoint)]
+        cloud.get(Agents).heard(endpoint, {report.name for report in mine})
+        changed += _keep(cloud, endpoint, mine, known)
+        served = {report.name for report in mine}
+        changed += _unknown(cloud, [row.name for row in rows if row.endpoint == endpoint and row.name not in served
+                                    and row.state != "unknown"])
     changed += _mark_silent(cloud)
     return changed
+
+
+class Polls:
+    """Asks many agents at once; one that takes its time holds up nobody: its answer is taken in a later round.
+    `cloud.get(Polls)`."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._agents = cloud.get(Agents)
+        self._pool = ThreadPoolExecutor(POLLS_AT_ONCE, "heartbeat")
+        self._pending: dict[str, Future[list[HostReport]]] = {}
+
+    def ask(self, endpoints: list[str]) -> Iterator[tuple[str, list[HostReport]]]:
+        """What agents answer, as they answer."""
+        for endpoint in endpoints:
+            if endpoint not in self._pending:
+                self._pending[endpoint] = self._pool.submit(self._agents.at(endpoint).reports)
+        names = {future: endpoint for endpoint, future in self._pending.items()}
+        with contextlib.suppress(TimeoutError):
+            for future in as_completed(names, ROUND_SECONDS):
+                endpoint = names[future]
+                del self._pending[endpoint]
+                try:
+                    reports = future.result()
+                except Unreachable as error:
+                    log.info("agent silent", endpoint=endpoint, error=str(error))
+                    self._agents.silent(endpoint)
+                    continue
+                yield endpoint, reports
+
+
+def _may_serve(row: HostRow | None, endpoint: str) -> bool:
+    """A host that answers elsewhere is not taken over by an agent that gives itself its name."""
+    if row is None or row.endpoint == endpoint or row.state != "up":
+        return True
+    log.warning("a second agent says that it serves this host", host=row.name, endpoint=endpoint, known=row.endpoint)
+    return False
+
+
+def _unknown(cloud: Cloud, names: list[str]) -> int:
+    """Their agent answers, but not for them."""
+    if names:
+        with cloud.database.write() as tx:
+            for row in tx.execute(select(HostRow).where(HostRow.name.in_(names))).scalars():
+                row.state = "unknown"
+                log.warning("host unknown to its agent", host=row.name, endpoint=row.endpoint)
+    return len(names)
 
 
 def _keep(cloud: Cloud, endpoint: str, reports: list[HostReport], known: dict[str, HostRow]) -> int:

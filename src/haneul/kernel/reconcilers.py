@@ -28,14 +28,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger("reconcilers")
 Mend = Callable[["Cloud"], int]
 _registry: dict[str, tuple[float, Mend]] = {}
+_leased_as: dict[str, str] = {}
 
 
-def reconciler(name: str, *, every: float) -> Callable[[Mend], Mend]:
-    """Decorator: registers `mend` to run every so many seconds and whenever it is signalled."""
+def reconciler(name: str, *, every: float, beside: str | None = None) -> Callable[[Mend], Mend]:
+    """Decorator: registers `mend` to run every so many seconds and whenever it is signalled. `beside` names another one whose
+    process must run this one too, for what they share is in memory."""
 
     def add(mend: Mend) -> Mend:
         assert name not in _registry, name
         _registry[name] = (every, mend)
+        _leased_as[name] = beside or name
         return mend
 
     return add
@@ -87,16 +90,16 @@ class Reconcilers:
         every, mend = _registry[name]
         while not self._stopping:
             started = time.monotonic()
-            if self._lease(name, every):
-                try:
+            try:
+                if self._lease(_leased_as[name], every):
                     mended = mend(self.cloud)
                     RECONCILED.labels(name, "done").inc()
                     if mended:
                         MENDED.labels(name).inc(mended)
                         log.info("mended", reconciler=name, count=mended)
-                except Exception:
-                    RECONCILED.labels(name, "failed").inc()
-                    log.exception("reconciler", reconciler=name)  # the next round tries again
+            except Exception:
+                RECONCILED.labels(name, "failed").inc()
+                log.exception("reconciler", reconciler=name)  # the next round tries again
             self._signals[name].wait(max(0.05, every - (time.monotonic() - started)))
             self._signals[name].clear()
 

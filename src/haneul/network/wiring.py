@@ -31,6 +31,7 @@ from haneul.host.contract import (
 )
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.database import Transaction
+from haneul.kernel.tasks import Again
 from haneul.network.model import (
     AllocationRow,
     FloatingIpRow,
@@ -43,7 +44,16 @@ from haneul.network.model import (
     SubnetRow,
 )
 
-_turns: dict[str, threading.Lock] = defaultdict(threading.Lock)
+TURN_SECONDS = 5.0
+
+
+class _Turn:
+    def __init__(self, places: int) -> None:
+        self.lock = threading.Lock()
+        self.places = threading.Semaphore(places)  # for who waits
+
+
+_turns: dict[str, _Turn] = {}
 
 
 def of_ports(tx: Transaction, host: str, port_ids: Iterable[str]) -> FabricState:
@@ -74,6 +84,16 @@ def apply(cloud: Cloud, host: str, port_ids: Iterable[str]) -> None:
     if not wish.port_ids:
         return
     waiting.append(wish)
+    try:
+        _take_along(cloud, host, wish, waiting)
+    except Again:
+        with contextlib.suppress(ValueError):
+            waiting.remove(wish)
+        if not wish.done:
+            raise
+
+
+def _take_along(cloud: Cloud, host: str, wish: _Wish, waiting: list[_Wish]) -> None:
     with turn(cloud, host):
         if wish.done:
             return
@@ -102,14 +122,26 @@ def _apply(cloud: Cloud, host: str, port_ids: list[str]) -> None:
 
 @contextlib.contextmanager
 def turn(cloud: Cloud, host: str) -> Iterator[None]:
-    """One reader and applier a host at a time, so that an older picture never follows a newer one."""
-    with _turns[f"{id(cloud)}:{host}"]:
+    """One reader and applier a host at a time, so that an older picture never follows a newer one. Again when that takes
+    long: threads that wait for a sick host are missing to all others."""
+    turn_of = _turns.setdefault(f"{id(cloud)}:{host}", _Turn(max(1, cloud.config.tasks.runners // 2)))
+    if not turn_of.places.acquire(blocking=False):
+        raise Again("its host's turn", 0.2)
+    try:
+        mine = turn_of.lock.acquire(timeout=TURN_SECONDS)
+    finally:
+        turn_of.places.release()
+    if not mine:
+        raise Again("its host's turn", 0.5)
+    try:
         if cloud.database.sqlite:
             yield
         else:
             with cloud.database.read() as tx:
                 tx.lock("fabric-turn", host)
                 yield
+    finally:
+        turn_of.lock.release()
 
 
 def of(tx: Transaction, host: str, ids: FabricIds) -> tuple[FabricState, FabricIds]:

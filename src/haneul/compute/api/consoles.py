@@ -39,8 +39,10 @@ class Create(Body):
     remote_console: Remote
 
 
-@routes.action(PATH, "os-getConsoleOutput", "os_compute_api:os-console-output", target=server, body=Output, status=200)
+@routes.action(PATH, "os-getConsoleOutput", "os_compute_api:os-console-output", target=server, body=Output, status=200,
+               writes=False)
 def output(call: Call, row: ServerRow, body: Output) -> dict[str, Any]:
+    """Nothing is written: the host may take its time, and nobody's write must wait for it."""
     lines = -1 if body.length is None else _length(body.length)
     if row.host is None or row.vm_state == states.BUILDING:
         raise NotReady(row.id)

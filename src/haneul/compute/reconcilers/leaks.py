@@ -152,7 +152,7 @@ def _stuck(tx: Transaction) -> list[str]:
 def _unstick(cloud: Cloud, server_id: str) -> int:
     with cloud.database.write() as tx:
         row = servers.by_id(tx, server_id)
-        if row is None or row.deleted or row.task_state is None:
+        if row is None or row.deleted or row.task_state is None or server_id not in _stuck(tx):
             return 0
         before = row.task_state
         row.task_state, row.updated_at = None, clock.now()

@@ -52,7 +52,7 @@ def listen(cloud: Cloud) -> None:
     cloud.get(Listeners).reported.append(reports.keep)
 
 
-@reconciler("compute.power", every=2.0)
+@reconciler("compute.power", every=2.0, beside="fleet.heartbeat")
 def compare(cloud: Cloud) -> int:
     mended = 0
     for host, (at, found) in cloud.get(Reports).take().items():
