@@ -28,7 +28,7 @@ LINKS = {
     "/bin": "usr/bin", "/sbin": "usr/bin", "/lib": "usr/lib", "/lib64": "usr/lib", "/usr/sbin": "bin",
     "/usr/lib64": "lib", "/var/run": "/run", "/etc/mtab": "/proc/self/mounts",
     **{f"/usr/bin/mkfs.{kind}": "mke2fs" for kind in ("ext2", "ext3", "ext4")},
-    "/usr/bin/ping6": "ping", "/usr/bin/ssh": "dbclient", "/usr/bin/mkfs.fat": "mkfs.vfat",
+    "/etc/udhcpc": "/usr/share/udhcpc", "/usr/bin/ping6": "ping", "/usr/bin/ssh": "dbclient", "/usr/bin/mkfs.fat": "mkfs.vfat",
     "/usr/bin/sh": "/usr/libexec/busybox-sh/busybox", "/usr/bin/ash": "/usr/libexec/busybox-sh/busybox",
 }
 # Applets whose place a package's program or a script takes, or that make no sense in a guest.
