@@ -69,12 +69,12 @@ class Ticks:
 
 def test_a_rule_lets_in_just_what_it_says(neighbours: tuple[Guest, Guest], blue: Tenant) -> None:
     one, two = neighbours
-    one.run("(nc -lk -p 7100 -e echo hello >/dev/null 2>&1 </dev/null &); (nc -lk -p 7101 -e echo hello >/dev/null 2>&1 </dev/null &)")
+    one.run("echo hello >/tmp/index.html; httpd -p 7100 -h /tmp; httpd -p 7101 -h /tmp")
 
     def hears(guest: Guest, address: str, port: int) -> bool:
-        return "hello" in guest.attempt(f"echo | nc -w 3 {address} {port}").stdout
+        return "hello" in guest.attempt(f"timeout 5 wget -q -O - http://{address}:{port}/").stdout
 
-    until(lambda: hears(one, "127.0.0.1", 7100) and hears(one, "127.0.0.1", 7101), 30, "listeners")
+    assert hears(one, "127.0.0.1", 7100) and hears(one, "127.0.0.1", 7101)
     assert hears(two, one.ip, 7100), "members of the default group may talk to each other"
     other = blue.cloud.network.create_security_group(name="blue-other").id
     try:
@@ -88,7 +88,7 @@ def test_a_rule_lets_in_just_what_it_says(neighbours: tuple[Guest, Guest], blue:
         until(lambda: not hears(two, one.ip, 7100), 10, "closed again")
     finally:
         blue.cloud.network.update_port(two.port().id, security_groups=[blue.group])
-        one.run("killall nc")
+        one.run("killall httpd")
         blue.cloud.network.delete_security_group(other)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keystoneauth1.exceptions import ConnectionError as NotConnected
 from openstack.exceptions import SDKException
 
 from ground import Ground, Guest, Pinger, Tenant, processes, traces, until
@@ -133,7 +134,7 @@ def insist(ask: Any, seconds: float = 90.0) -> Any:
     while True:
         try:
             return ask()
-        except (SDKException, OSError) as error:
+        except (SDKException, NotConnected, OSError) as error:
             if getattr(error, "status_code", None) not in (None, 502, 503, 504) or time.monotonic() > deadline:
                 raise
             time.sleep(0.3)
