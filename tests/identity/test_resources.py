@@ -273,3 +273,21 @@ def test_the_sdk_reads_it(cloud: Any, world: Any) -> None:
     identity.delete_group(group)
     identity.delete_project(project)
     assert identity.find_project(project.name, ignore_missing=True) is None
+
+
+def test_ec2_keys_are_for_projects_that_the_user_may_enter(world: Any) -> None:
+    user, project, other = world.user(), world.project(), world.project()
+    world.call("PUT", f"/projects/{project['id']}/users/{user['id']}/roles/{world.roles['member']}", 204)
+    mine = world.client(world.token(user, {"project": {"id": project["id"]}}))
+    path = f"/users/{user['id']}/credentials/OS-EC2"
+    made = mine.post(path, json={"tenant_id": project["id"]})
+    assert made.status_code == 201
+    keys = made.json()["credential"]
+    assert (keys["user_id"], keys["tenant_id"]) == (user["id"], project["id"]) and keys["secret"]
+    assert mine.post(path, json={"tenant_id": other["id"]}).status_code == 403
+    assert mine.get(path).json()["credentials"] == [keys]
+    assert mine.get(f"{path}/{keys['access']}").json()["credential"] == keys
+    assert mine.get(f"/users/{world.me['user']['id']}/credentials/OS-EC2").status_code == 403
+    assert [row["type"] for row in mine.get("/credentials").json()["credentials"]] == ["ec2"]
+    assert mine.delete(f"{path}/{keys['access']}").status_code == 204
+    assert mine.get(f"{path}/{keys['access']}").status_code == 404

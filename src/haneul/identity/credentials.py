@@ -64,7 +64,12 @@ def _ec2_id(blob: str) -> str:
         access = msgspec.json.decode(blob, type=dict[str, Any])["access"]
     except (msgspec.DecodeError, KeyError) as error:
         raise BadRequest("Invalid blob in credential: it must name its access key.") from error
-    return hashlib.sha256(str(access).encode()).hexdigest()
+    return ec2_id(str(access))
+
+
+def ec2_id(access: str) -> str:
+    """Keystone's id of the credential that has an access key."""
+    return hashlib.sha256(access.encode()).hexdigest()
 
 
 def change(tx: Transaction, row: Credential, fields: Fields, extra: dict[str, Any]) -> Credential:

@@ -83,6 +83,8 @@ _DEFAULTS: dict[str, str] = {
     "create_credential": f"{ADMIN} or user_id:%(target.credential.user_id)s",
     "update_credential": f"{ADMIN} or user_id:%(target.credential.user_id)s",
     "delete_credential": f"{ADMIN} or user_id:%(target.credential.user_id)s",
+    "ec2_get_credential": f"{SYSTEM_READER} or {OWNER}", "ec2_list_credentials": f"{SYSTEM_READER} or {OWNER}",
+    "ec2_create_credential": f"{ADMIN} or {OWNER}", "ec2_delete_credential": f"{ADMIN} or {OWNER}",
     "get_policy": SYSTEM_READER, "list_policies": SYSTEM_READER, "create_policy": ADMIN, "update_policy": ADMIN,
     "delete_policy": ADMIN,
     # application credentials: made by their owner only, whoever asks

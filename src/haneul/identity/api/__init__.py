@@ -6,6 +6,7 @@ from haneul.identity.api import (
     credentials,
     directory,
     domains,
+    ec2_credentials,
     grants,
     groups,
     projects,
@@ -20,4 +21,5 @@ service = Service(
     type="identity", name="keystone", prefix="/identity/v3", aliases=("/v3",), error_body=keystone,
     unauthenticated_header='Keystone uri="/identity"', denied="You are not authorized to perform the requested action: {rule}.",
     routes=[auth.routes, domains.routes, projects.routes, users.routes, groups.routes, roles.routes, grants.routes,
-            role_assignments.routes, directory.routes, application_credentials.routes, credentials.routes])
+            role_assignments.routes, directory.routes, application_credentials.routes, credentials.routes,
+            ec2_credentials.routes])
