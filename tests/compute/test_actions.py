@@ -58,6 +58,7 @@ def test_suspend_and_resume(nova: Nova, boot: Boot) -> None:
 
 def test_lock_keeps_members_out_and_says_why(nova: Nova, boot: Boot) -> None:
     id = boot()["id"]
+    nova.action(id, "lock", {}, version="2.1", status=202)
     nova.action(id, "lock", {"locked_reason": "audit"}, status=202)
     found = nova.server(id)
     assert found["locked"] and found["locked_reason"] == "audit"

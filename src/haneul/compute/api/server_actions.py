@@ -98,11 +98,10 @@ def resume(call: Call, row: ServerRow) -> None:
 # ---------------------------------------------------------------- locks and state
 
 
-@routes.action(PATH, "lock", "os_compute_api:os-lock-server:lock", target=server, body=Lock | None)
-def lock(call: Call, row: ServerRow, body: Lock | None) -> None:
-    reason = None if body is None or body.locked_reason is UNSET else body.locked_reason
-    if body is not None and call.version < (2, 73):
-        raise BadRequest("Invalid input for field/attribute lock. It takes no values before microversion 2.73.")
+@routes.action(PATH, "lock", "os_compute_api:os-lock-server:lock", target=server, body=[((2, 1), Any), ((2, 73), Lock | None)])
+def lock(call: Call, row: ServerRow, body: Any) -> None:
+    """Before 2.73 nobody looks at the value."""
+    reason = body.locked_reason if isinstance(body, Lock) and body.locked_reason is not UNSET else None
     actions.lock(call.context, row, reason)
 
 
