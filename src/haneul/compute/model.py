@@ -189,17 +189,3 @@ class ConsoleTokenRow(Base):
     host: Mapped[str] = mapped_column(String(255))
     type: Mapped[str] = mapped_column(String(16))
     expires: Mapped[float] = mapped_column(Float)
-
-
-class LeakRow(Base):
-    """Something on a host or in a table that belongs to no server: what it is, since when, and what became of it."""
-
-    __tablename__ = "leaks"
-
-    id: Mapped[str] = mapped_column(String(255), primary_key=True)  # kind/host/name
-    kind: Mapped[str] = mapped_column(String(32))  # process, disk, allocation, task_state
-    host: Mapped[str | None] = mapped_column(String(255))
-    name: Mapped[str] = mapped_column(String(128))
-    found: Mapped[float] = mapped_column(Float)
-    mended: Mapped[float | None] = mapped_column(Float)
-    what: Mapped[str] = mapped_column(Text, default="")

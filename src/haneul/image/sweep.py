@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from haneul.image import store, uploads
 from haneul.image.model import ACTIVE, DEACTIVATED, ImageRow
+from haneul.kernel import leaks
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.reconcilers import reconciler
 
@@ -32,6 +33,7 @@ def sweep(cloud: Cloud, grace: float) -> int:
             if name not in owned and path.stat().st_mtime < limit:
                 path.unlink()
                 removed += 1
+                leaks.note(cloud, "image_file", None, name, "a file that no image owns")
         except FileNotFoundError:
             continue
     return removed

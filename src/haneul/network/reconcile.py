@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 from haneul.fleet.agents import Agents, Unreachable
 from haneul.fleet.model import HostRow
 from haneul.host.contract import FabricIds, FabricInventory, HostError
-from haneul.kernel import clock
+from haneul.kernel import clock, leaks
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.database import Transaction
 from haneul.kernel.reconcilers import reconciler
@@ -67,6 +67,8 @@ def mend_host(cloud: Cloud, host: str) -> int:
             lacking = _lacking(wanted, has, overdue)
             state = wiring.of(tx, host, lacking)[0]
         gone = _gone(wanted, has)
+        with cloud.database.read() as tx:  # who waits for the turn has not acted on these yet
+            told = set(tx.execute(select(ChangeRow.object_id).where(ChangeRow.host == host)).scalars())
         if lacking != FabricIds() or gone != FabricIds():
             wire.act(cloud, host, state, gone)
         if lacking != FabricIds() or overdue:
@@ -74,7 +76,16 @@ def mend_host(cloud: Cloud, host: str) -> int:
                 wire.applied(tx, host, state)
                 tx.execute(delete(ChangeRow).where(ChangeRow.seq.in_([seq for seq, _, _ in overdue])))
         strays = fabric.remove_strays() if has.strays else []
+    _note(cloud, host, strays, [id for id in (*gone.ports, *gone.routers) if id not in told])
     return sum(len(getattr(ids, kind)) for ids in (lacking, gone) for kind in KINDS) + len(strays)
+
+
+def _note(cloud: Cloud, host: str, strays: list[str], gone: list[str]) -> None:
+    """For the operator. Networks and groups without ports on a host are no leaks: the last port has just left."""
+    for name in strays:
+        leaks.note(cloud, "fabric", host, name, "a link, namespace or rule set of this cloud that no object needs")
+    for id in gone:
+        leaks.note(cloud, "fabric", host, id, "a port or router that is not this host's")
 
 
 def _task_waits(tx: Transaction, host: str) -> bool:

@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import func, select
 
 from haneul.compute import states
-from haneul.compute.model import LeakRow, ServerRow
+from haneul.compute.model import ServerRow
 from haneul.fleet.hosts import is_up
 from haneul.fleet.model import HostRow
 from haneul.kernel import clock
+from haneul.kernel.leaks import LeakRow
 from haneul.kernel.policy import ADMIN, Rule
 from haneul.kernel.room import Room
 from haneul.kernel.tasks import TaskRow

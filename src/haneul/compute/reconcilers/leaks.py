@@ -8,7 +8,8 @@ import structlog
 from sqlalchemy import delete, func, select
 
 from haneul.compute import servers
-from haneul.compute.model import ConsoleTokenRow, LeakRow, MigrationRow, ServerNicRow, ServerRow
+from haneul.compute.model import ConsoleTokenRow, MigrationRow, ServerNicRow, ServerRow
+from haneul.compute.tasks.create import unplug_all
 from haneul.fleet.agents import Agent, Agents, Unreachable
 from haneul.fleet.hosts import is_up
 from haneul.fleet.model import HostRow
@@ -16,6 +17,7 @@ from haneul.host.contract import HostError
 from haneul.kernel import clock
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.database import Transaction
+from haneul.kernel.leaks import forget_old, note
 from haneul.kernel.reconcilers import reconciler
 from haneul.kernel.tasks import Again, TaskRow
 from haneul.kernel.tasks.model import ACTIVE, READY, UNDOING
@@ -23,7 +25,6 @@ from haneul.kernel.telemetry import QUEUE_AGE, SERVERS, TASKS
 from haneul.placement import allocations
 
 log = structlog.get_logger("leaks")
-KEEP_SECONDS = 7 * 86400.0
 STUCK_SECONDS = 60.0
 
 
@@ -63,22 +64,25 @@ def gauges(cloud: Cloud) -> int:
 
 
 def _of_host(cloud: Cloud, host: str) -> int:
-    """Processes and disks of servers that are not on this host. Two looks: only what no row claims after the host was
-    asked is a leak, so that a server made meanwhile is none."""
+    """Processes and disks of servers that are not on this host. A leak is what no row claims after the host was asked, so
+    that a server made meanwhile is none, and what the host still has after that, so that one that just left is none."""
     try:
         agent = cloud.get(Agents).of(host)
-        running = {state.id for state in agent.hypervisor.servers()}
-        disks = {disk.server_id for disk in agent.disks.disks()}
+        running, disks = _held(agent)
+        with cloud.database.read() as tx:
+            strange = [id for id in sorted(running | disks) if _nobodys(tx, host, id)]
+        if strange:
+            running, disks = _held(agent)
     except (Unreachable, Again, HostError) as error:
         log.info("host not looked at", host=host, error=str(error))
         return 0
-    with cloud.database.read() as tx:
-        strange = [id for id in sorted(running | disks) if _nobodys(tx, host, id)]
-    mended = 0
-    for server_id in strange:
-        kind = "process" if server_id in running else "disk"
-        mended += _remove(cloud, agent, host, server_id, kind)
-    return mended
+    return sum(_remove(cloud, agent, host, id, "process" if id in running else "disk")
+               for id in strange if id in running | disks)
+
+
+def _held(agent: Agent) -> tuple[set[str], set[str]]:
+    """Ids of servers: with a process, with disks."""
+    return {state.id for state in agent.hypervisor.servers()}, {disk.server_id for disk in agent.disks.disks()}
 
 
 def _nobodys(tx: Transaction, host: str, server_id: str) -> bool:
@@ -91,26 +95,16 @@ def _nobodys(tx: Transaction, host: str, server_id: str) -> bool:
 
 
 def _remove(cloud: Cloud, agent: Agent, host: str, server_id: str, kind: str) -> int:
-    mended: float | None = None
+    mended = False
     what = f"a {kind} of server {server_id}, which is not on this host"
     try:
         agent.hypervisor.forget(server_id)
         agent.disks.remove(server_id)
-        mended = clock.seconds()
+        mended = True
     except (Unreachable, Again, HostError) as error:
         what += f"; it could not be removed: {error}"
-    note(cloud, kind, host, server_id, what, mended)
-    return 1 if mended else 0
-
-
-def note(cloud: Cloud, kind: str, host: str | None, name: str, what: str, mended: float | None) -> None:
-    log.warning("leak", kind=kind, host=host, name=name, mended=mended is not None)
-    with cloud.database.write() as tx:
-        row = tx.get(LeakRow, f"{kind}/{host or ''}/{name}")
-        if row is None:
-            row = LeakRow(id=f"{kind}/{host or ''}/{name}", kind=kind, host=host, name=name, found=clock.seconds())
-            tx.add(row)
-        row.what, row.mended = what, mended
+    note(cloud, kind, host, server_id, what, mended=mended)
+    return int(mended)
 
 
 # ---------------------------------------------------------------- tables
@@ -127,16 +121,27 @@ def _of_tables(cloud: Cloud) -> int:
     for consumer in gone:
         with cloud.database.write() as tx:
             allocations.release(tx, consumer)
-        note(cloud, "allocation", None, consumer, "room held for a server that is gone", clock.seconds())
+        note(cloud, "allocation", None, consumer, "room held for a server that is gone")
         mended += 1
     for server_id in stuck:
         mended += _unstick(cloud, server_id)
     with cloud.database.write() as tx:
-        tx.execute(delete(LeakRow).where(LeakRow.found < clock.seconds() - KEEP_SECONDS))
+        forget_old(tx)
         tx.execute(delete(ConsoleTokenRow).where(ConsoleTokenRow.expires < clock.seconds()))
-        tx.execute(delete(ServerNicRow).where(ServerNicRow.server_id.in_(
-            select(ServerRow.id).where(ServerRow.deleted.is_(True)))))
-    return mended
+    return mended + _of_ports(cloud)
+
+
+def _of_ports(cloud: Cloud) -> int:
+    """Cards of servers that are gone: their ports, with the addresses, end or are free again."""
+    with cloud.database.read() as tx:
+        gone = list(tx.execute(select(ServerNicRow.server_id, ServerNicRow.port_id).join(
+            ServerRow, ServerRow.id == ServerNicRow.server_id).where(ServerRow.deleted.is_(True))))
+    for server_id in sorted({server_id for server_id, _ in gone}):
+        with cloud.database.write() as tx:
+            unplug_all(tx, server_id)
+    for server_id, port_id in gone:
+        note(cloud, "port", None, port_id, f"a port of server {server_id}, which is gone")
+    return len(gone)
 
 
 def _stuck(tx: Transaction) -> list[str]:
@@ -158,5 +163,5 @@ def _unstick(cloud: Cloud, server_id: str) -> int:
         row.task_state, row.updated_at = None, clock.now()
         row.vm_state = "error"
         row.fault = servers.fault(f"The server was left in task state {before} by a task that is no more.")
-    note(cloud, "task_state", None, server_id, f"task state {before} without a task", clock.seconds())
+    note(cloud, "task_state", None, server_id, f"task state {before} without a task")
     return 1
