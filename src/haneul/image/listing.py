@@ -23,6 +23,7 @@ _SORT: Sort = [("created_at", "desc"), ("id", "desc")]
 _IN = ("container_format", "disk_format", "id", "name", "status")
 _EXACT = ("owner", "checksum", "os_hash_value", "os_hash_algo")
 _NUMBERS = ("min_ram", "min_disk", "size")
+_MOST = (1 << 31) - 1  # what the columns of min_ram and min_disk hold
 _PAGING = ("limit", "marker", "sort", "sort_key", "sort_dir", "member_status", "visibility", "os_hidden", "tag")
 _COMPARE: dict[str, Any] = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le,
                             "eq": operator.eq, "neq": operator.ne}
@@ -87,7 +88,7 @@ def _condition(key: str, value: str) -> ColumnElement[bool]:
     if key in _EXACT:
         return _equal(key, value)
     if key in _NUMBERS:
-        return _equal(key, _number(key, value))
+        return _equal(key, min(_number(key, value), _MOST if key != "size" else 1 << 62))
     if key in ("size_min", "size_max"):
         number = _number(key, value)
         return ImageRow.size >= number if key == "size_min" else ImageRow.size <= number

@@ -115,6 +115,8 @@ def show_policy(call: Call, row: StoredPolicy) -> dict[str, Any]:
 def update_policy(call: Call, row: StoredPolicy) -> dict[str, Any]:
     fields, extra = entity(call, "policy", PolicyFields)
     if isinstance(fields.type, str):
+        if len(fields.type) > 255:
+            raise BadRequest("Invalid input: 'type' is longer than 255 characters.")
         row.type = fields.type
     if fields.blob is not UNSET:
         row.blob = fields.blob
