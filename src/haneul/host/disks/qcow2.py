@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -11,11 +12,12 @@ CLUSTER = 1 << CLUSTER_BITS
 
 def virtual_size(path: Path) -> int:
     """From the header of a disk that this agent made (a guest never writes there)."""
-    with open(path, "rb") as file:
-        magic, size = struct.unpack(">4s20xQ", file.read(32))
-    if magic != b"QFI\xfb":
+    # Its folder is QEMU's: what was put in a disk's place must not lead elsewhere, or make the agent wait.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        head = file.read(32)
+    if len(head) < 32 or head[:4] != b"QFI\xfb":
         raise ValueError(f"{path} is not a qcow2 file")
-    return int(size)
+    return int(struct.unpack(">4s20xQ", head)[1])
 
 
 def empty(size: int) -> bytes:

@@ -11,6 +11,7 @@ or not there.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import threading
@@ -30,6 +31,8 @@ from haneul.host.disks.file.tools import LONG, own, qemu_img
 from haneul.host.disks.guests import Guests
 from haneul.host.disks.intake import PARTIAL, Upload, sweep
 from haneul.host.segments import segment
+
+log = logging.getLogger(__name__)
 
 
 class DiskFile(Struct, frozen=True, kw_only=True):
@@ -205,6 +208,10 @@ class FileDisks(Disks):
                     found.append(_state(folder.name, file))
                 except FileNotFoundError:
                     continue  # removed meanwhile
+                except (OSError, ValueError) as error:  # one broken disk must not hide all others from who looks for leaks
+                    log.warning("%s: %s", file.path, error)
+                    found.append(DiskState(server_id=folder.name, name=file.name, format=file.format, allocated_bytes=0,
+                                           virtual_bytes=0, image_id=file.image_id))
         return found
 
     def remove(self, server_id: str, name: str | None = None) -> None:
@@ -223,20 +230,24 @@ class FileDisks(Disks):
 
     def snapshot(self, server_id: str, name: str, snapshot_id: str) -> SnapshotState:
         final = self._snapshots / f"{segment(snapshot_id)}.qcow2"
-        if not final.exists():
-            file = self.locate(server_id, name)
-            partial = self._snapshots / f"{PARTIAL}{uuid.uuid4().hex}"
-            try:
-                if self.guests and self.guests.uses_disks(server_id):
-                    size = _state(server_id, file).virtual_bytes
-                    qemu_img(["create", "-q", "-f", "qcow2", str(partial), str(size)])
-                    self.guests.copy_disk(server_id, name, partial)
-                else:
-                    qemu_img(["convert", "-f", file.format, "-O", "qcow2", str(file.path), str(partial)], LONG)
-                partial.rename(final)
-            finally:
-                partial.unlink(missing_ok=True)
+        with self._lock(f"snapshot-{snapshot_id}"):  # a copy takes longer than callers wait: asked again, it is awaited
+            if not final.exists():
+                self._copy(server_id, name, final)
         return SnapshotState(id=snapshot_id, format="qcow2", bytes=final.stat().st_size)
+
+    def _copy(self, server_id: str, name: str, final: Path) -> None:
+        file = self.locate(server_id, name)
+        partial = self._snapshots / f"{PARTIAL}{uuid.uuid4().hex}"
+        try:
+            if self.guests and self.guests.uses_disks(server_id):
+                size = _state(server_id, file).virtual_bytes
+                qemu_img(["create", "-q", "-f", "qcow2", str(partial), str(size)])
+                self.guests.copy_disk(server_id, name, partial)
+            else:
+                qemu_img(["convert", "-f", file.format, "-O", "qcow2", str(file.path), str(partial)], LONG)
+            partial.rename(final)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def open_snapshot(self, snapshot_id: str) -> tuple[BinaryIO, int]:
         path = self._snapshots / f"{segment(snapshot_id)}.qcow2"

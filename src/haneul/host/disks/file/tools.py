@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
@@ -39,10 +40,18 @@ def run(argv: list[str]) -> None:
 
 
 def own(path: Path, mode: int) -> None:
-    """Gives a file or folder to QEMU's user."""
+    """Gives a file or folder to QEMU's user. In folders of that user it might have become a link meanwhile, to a file that
+    must not be given away."""
     account = qemu_account()
-    os.chown(path, account.uid, account.gid)
-    os.chmod(path, mode)
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISDIR(found.st_mode) and (not stat.S_ISREG(found.st_mode) or found.st_nlink != 1):
+            raise HostError(f"{path} is not a plain file of its own")
+        os.fchown(file, account.uid, account.gid)
+        os.fchmod(file, mode)
+    finally:
+        os.close(file)
 
 
 def present(*programs: str) -> str | None:
