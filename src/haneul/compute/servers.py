@@ -19,9 +19,11 @@ TAGS_MOST = 50
 
 
 def get(tx: Transaction, context: Context, server_id: str) -> ServerRow:
-    """ServerNotFound also for what belongs to another project."""
-    row = tx.execute(select(ServerRow).where(ServerRow.id == server_id.lower(), ServerRow.deleted.is_(False))
-                     ).scalar_one_or_none() if ids.is_uuid(server_id) else None
+    """ServerNotFound also for what belongs to another project. Locked in a write: two requests at once must not both find it
+    idle (SQLite has one writer anyway)."""
+    query = select(ServerRow).where(ServerRow.id == server_id.lower(), ServerRow.deleted.is_(False))
+    query = query.with_for_update() if tx.writing else query
+    row = tx.execute(query).scalar_one_or_none() if ids.is_uuid(server_id) else None
     if row is None or not (context.is_admin or context.is_service or row.project_id == context.project_id):
         raise ServerNotFound(server_id[:255])
     return row

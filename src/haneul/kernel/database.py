@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = structlog.get_logger("database")
-_TRY_AGAIN = ("40001", "40P01")  # PostgreSQL: serialisation failure, deadlock
+# PostgreSQL: serialisation failure, deadlock; and what was unique or there when it was looked for, until another transaction
+# ended: the next try finds that, and says what there is to say.
+_TRY_AGAIN = ("40001", "40P01", "23505", "23503")
 
 
 class Base(DeclarativeBase):
@@ -121,7 +123,7 @@ class Database:
                 log.exception("after commit")  # what was committed stands: nobody may take this for its failure
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
-        """`work` in a write transaction, tried again when PostgreSQL asks for it (serialisation, deadlock)."""
+        """`work` in a write transaction, tried again when another one came between on PostgreSQL."""
         for attempt in range(5):
             try:
                 with self.write() as tx:

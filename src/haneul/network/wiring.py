@@ -124,7 +124,7 @@ def _apply(cloud: Cloud, host: str, port_ids: list[str]) -> None:
 def turn(cloud: Cloud, host: str) -> Iterator[None]:
     """One reader and applier a host at a time, so that an older picture never follows a newer one. Again when that takes
     long: threads that wait for a sick host are missing to all others."""
-    turn_of = _turns.setdefault(f"{id(cloud)}:{host}", _Turn(max(1, cloud.config.tasks.runners // 2)))
+    turn_of = _turns.setdefault(f"{id(cloud)}:{host}", _Turn(max(1, cloud.config.tasks.runners * 2 // 3)))
     if not turn_of.places.acquire(blocking=False):
         raise Again("its host's turn", 0.2)
     try:

@@ -28,7 +28,7 @@ def _guest(call: Call) -> Guest:
     except OSError:
         secret = b""
     wanted = hmac.new(secret, f"{port}\n{stamp}".encode(), sha256).hexdigest()
-    if not secret or not hmac.compare_digest(wanted, given):
+    if not secret or not hmac.compare_digest(wanted.encode(), given.encode()):
         raise Forbidden("The request is not signed by an agent of this cloud.")
     try:
         late = abs(clock.seconds() - float(stamp))
