@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import http.client
 import inspect
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, TypeVar, get_type_hints
+from urllib.parse import urlencode
 
-import httpx
 import msgspec
 from sqlalchemy import select
 
+from haneul.fleet.connections import Answer, Connections
 from haneul.fleet.model import HostRow
 from haneul.host import contract
 from haneul.kernel.cloud import Cloud
@@ -33,11 +36,18 @@ class HostReport(msgspec.Struct, frozen=True):
     servers: list[contract.ServerState] = []
 
 
+_FAILURES = (OSError, http.client.HTTPException)
+_REPORTS = msgspec.json.Decoder(list[HostReport])
+
+
+@functools.cache
 def _verbs(driver: type) -> dict[str, tuple[list[str], Any]]:
+    """Of a contract class: each verb's parameters, and the decoder of its answer."""
     found = {}
     for name in driver.__abstractmethods__:  # type: ignore[attr-defined]
-        hints = get_type_hints(getattr(driver, name))
-        found[name] = ([p for p in inspect.signature(getattr(driver, name)).parameters if p != "self"], hints["return"])
+        answer = get_type_hints(getattr(driver, name))["return"]
+        found[name] = ([p for p in inspect.signature(getattr(driver, name)).parameters if p != "self"],
+                       msgspec.json.Decoder(answer) if answer is not type(None) else None)
     return found
 
 
@@ -46,8 +56,7 @@ class _Driver:
 
     def __init__(self, agent: Agent, kind: str, contract_class: type) -> None:
         self._agent = agent
-        for verb, (names, answer) in _verbs(contract_class).items():
-            decoder = msgspec.json.Decoder(answer) if answer is not type(None) else None
+        for verb, (names, decoder) in _verbs(contract_class).items():
             setattr(self, verb, self._method(kind, verb, names, decoder))
 
     def _method(self, kind: str, verb: str, names: list[str], decoder: Any) -> Any:
@@ -66,61 +75,66 @@ class Agent:
     disks: contract.Disks
     fabric: contract.Fabric
 
-    def __init__(self, host: str, endpoint: str, timeout: float, calls_at_once: int) -> None:
+    def __init__(self, host: str, connections: Connections, timeout: float, calls_at_once: int) -> None:
         self.host = host
-        self.endpoint = endpoint
+        self._connections = connections
+        self._timeout = timeout
         self.sick = False  # it let a call run out of time: until it answers again, one call at a time finds out
         self._probing = threading.Lock()
         self._slots = threading.BoundedSemaphore(calls_at_once)
         self._prefix = f"/v1/hosts/{host}/" if host else "/v1/"
-        if endpoint.startswith("unix:"):
-            transport: httpx.HTTPTransport = _unix(endpoint.removeprefix("unix:"))
-            self._http = httpx.Client(transport=transport, base_url="http://agent", timeout=timeout)
-        else:
-            self._http = httpx.Client(base_url=endpoint, timeout=timeout)
         self.hypervisor = _Driver(self, "hypervisor", contract.Hypervisor)  # type: ignore[assignment]
         self.disks = _Driver(self, "disks", contract.Disks)  # type: ignore[assignment]
         self.fabric = _Driver(self, "fabric", contract.Fabric)  # type: ignore[assignment]
 
+    @property
+    def endpoint(self) -> str:
+        return self._connections.endpoint
+
     def call(self, verb: str, arguments: dict[str, Any], timeout: float | None = None) -> bytes:
         """One verb by its path ("hypervisor/create"); the answer's JSON."""
-        return self._request("POST", verb, content=msgspec.json.encode(arguments), timeout=timeout)
+        return self._request("POST", verb, msgspec.json.encode(arguments), timeout or self._timeout)
 
     def reports(self) -> list[HostReport]:
         """What the agent process says of all the hosts that it serves."""
         try:
-            answer = self._http.get("/v1/hosts", timeout=5.0)
-            answer.raise_for_status()
-            return msgspec.json.decode(answer.content, type=list[HostReport])
-        except (httpx.HTTPError, msgspec.DecodeError) as error:
+            answer = self._connections.request("GET", "/v1/hosts", timeout=5.0)
+            if answer.status != 200:
+                raise Unreachable(f"agent {self.endpoint}: HTTP {answer.status}")
+            return _REPORTS.decode(answer.content)
+        except (*_FAILURES, msgspec.DecodeError) as error:
             raise Unreachable(f"agent {self.endpoint}: {type(error).__name__}") from error
 
     def send_image(self, image_id: str, format: str, sha512: str, chunks: Iterator[bytes]) -> None:
         """Streams an image into the host's cache."""
-        self._request("PUT", f"disks/images/{image_id}", content=chunks, params={"format": format, "sha512": sha512},
-                      timeout=600.0)
+        query = urlencode({"format": format, "sha512": sha512})
+        self._request("PUT", f"disks/images/{image_id}?{query}", chunks, 600.0)
 
     def read_snapshot(self, snapshot_id: str) -> Iterator[bytes]:
         """A finished snapshot's bytes."""
-        with self._slot(), self._http.stream("GET", self._prefix + f"disks/snapshots/{snapshot_id}", timeout=600.0) as answer:
-            if answer.status_code != 200:
-                answer.read()
-                raise _error(answer)
-            yield from answer.iter_raw(1 << 20)
+        path = f"disks/snapshots/{snapshot_id}"
+        try:
+            with self._slot(), self._connections.stream("GET", self._prefix + path, timeout=600.0) as (status, pieces):
+                if status != 200:
+                    raise _error(Answer(status, b"".join(pieces)))
+                yield from pieces
+        except _FAILURES as error:
+            raise self._unreachable(path, error) from error
 
-    def _request(self, method: str, path: str, **options: Any) -> bytes:
-        if options.get("timeout") is None:
-            options.pop("timeout", None)
+    def _request(self, method: str, path: str, body: bytes | Iterable[bytes], timeout: float) -> bytes:
         with self._slot(), self._patience():
             try:
-                answer = self._http.request(method, self._prefix + path, **options)
-            except httpx.HTTPError as error:
-                self.sick = self.sick or isinstance(error, (httpx.ConnectTimeout, httpx.ReadTimeout))
-                raise Unreachable(f"host {self.host} did not answer {path}: {type(error).__name__}") from error
+                answer = self._connections.request(method, self._prefix + path, body=body, timeout=timeout)
+            except _FAILURES as error:
+                self.sick = self.sick or isinstance(error, TimeoutError)
+                raise self._unreachable(path, error) from error
             self.sick = False
-        if answer.status_code >= 400:
+        if answer.status >= 400:
             raise _error(answer)
         return answer.content
+
+    def _unreachable(self, path: str, error: BaseException) -> Unreachable:
+        return Unreachable(f"host {self.host} did not answer {path.partition('?')[0]}: {type(error).__name__}")
 
     @contextlib.contextmanager
     def _patience(self) -> Iterator[None]:
@@ -138,20 +152,13 @@ class Agent:
     def _slot(self) -> _Slot:
         return _Slot(self._slots)
 
-    def close(self) -> None:
-        self._http.close()
 
-
-def _unix(path: str) -> httpx.HTTPTransport:
-    return httpx.HTTPTransport(uds=path, limits=httpx.Limits(max_connections=64, max_keepalive_connections=16))
-
-
-def _error(answer: httpx.Response) -> contract.HostError:
+def _error(answer: Answer) -> contract.HostError:
     try:
         body = msgspec.json.decode(answer.content, type=dict[str, Any])
     except msgspec.DecodeError:
         body = {}
-    return _ERRORS.get(str(body.get("code")), contract.HostError)(str(body.get("message") or f"HTTP {answer.status_code}"))
+    return _ERRORS.get(str(body.get("code")), contract.HostError)(str(body.get("message") or f"HTTP {answer.status}"))
 
 
 class _Slot:
@@ -172,14 +179,14 @@ class Agents:
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
         self._lock = threading.Lock()
-        self._agents: dict[tuple[str, str], Agent] = {}
+        self._agents: dict[str, Agent] = {}  # by host name; by endpoint where no host is meant
+        self._connections: dict[str, Connections] = {}  # by endpoint
 
     def of(self, host: str) -> Agent:
         """The agent of a host; Unreachable for a host that is not enrolled."""
-        with self._lock:
-            for (name, _), agent in self._agents.items():
-                if name == host:
-                    return agent
+        agent = self._agents.get(host)
+        if agent is not None:
+            return agent
         with self.cloud.database.read() as tx:
             endpoint = tx.execute(select(HostRow.endpoint).where(HostRow.name == host)).scalar()
         if endpoint is None:
@@ -191,29 +198,30 @@ class Agents:
         settings = self.cloud.config.host
         most = max(1, min(settings.calls_at_once, self.cloud.config.tasks.runners * 2 // 3))  # a third is for other hosts
         with self._lock:
-            if (host, endpoint) not in self._agents:
-                for key in [key for key in self._agents if host and key[0] == host]:
-                    self._agents.pop(key).close()
-                self._agents[host, endpoint] = Agent(host, endpoint, settings.timeout_seconds, most)
-            return self._agents[host, endpoint]
+            agent = self._agents.get(host or endpoint)
+            if agent is None or agent.endpoint != endpoint:
+                connections = self._connections.setdefault(endpoint, Connections(endpoint))
+                agent = self._agents[host or endpoint] = Agent(host, connections, settings.timeout_seconds, most)
+            return agent
 
     def heard(self, endpoint: str, hosts: Collection[str]) -> None:
         """These hosts answer behind the endpoint. Agents of theirs elsewhere are forgotten: the host has moved."""
         with self._lock:
-            for (host, place), agent in list(self._agents.items()):
-                if host in hosts and place != endpoint:
-                    del self._agents[host, place]  # not closed: calls may be under way
-                elif place == endpoint:
+            for key, agent in list(self._agents.items()):
+                if agent.host in hosts and agent.endpoint != endpoint:
+                    del self._agents[key]
+                elif agent.endpoint == endpoint:
                     agent.sick = False
 
     def silent(self, endpoint: str) -> None:
         """Nobody answers there, at present."""
         with self._lock:
-            for (_, place), agent in self._agents.items():
-                agent.sick = agent.sick or place == endpoint
+            for agent in self._agents.values():
+                agent.sick = agent.sick or agent.endpoint == endpoint
 
     def close(self) -> None:
         with self._lock:
-            for agent in self._agents.values():
-                agent.close()
             self._agents.clear()
+            for connections in self._connections.values():
+                connections.close()
+            self._connections.clear()
