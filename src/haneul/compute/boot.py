@@ -9,11 +9,10 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import insert, select
 
-from haneul.compute import flavors, groups, keypairs, nics, quotas, servers, zones
+from haneul.compute import flavors, groups, guests, keypairs, nics, quotas, servers, zones
 from haneul.compute.model import FlavorRow, ServerRow, ServerTagRow
 from haneul.compute.nics import Nic
 from haneul.compute.tasks.create import CreateArguments, create_server
-from haneul.compute.tasks.machine import guest_of
 from haneul.fleet.model import HostRow
 from haneul.image import images
 from haneul.image.model import ImageRow
@@ -75,7 +74,7 @@ def create(tx: Transaction, context: Context, wish: Wish) -> list[ServerRow]:
                                           for tag in dict.fromkeys(wish.tags)])
     for row in rows:
         create_server.submit(tx, CreateArguments(
-            server_id=row.id, guest=guest_of(row), nics=cards, groups=group_ids, zone=wish.zone, host=wish.host, force=wish.force,
+            server_id=row.id, guest=guests.of(row), nics=cards, groups=group_ids, zone=wish.zone, host=wish.host, force=wish.force,
             hints=_hints(wish.hints)), resource=f"server:{row.id}", context=context)
     return rows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import func, select
 
-from haneul.compute import boot, nics, servers, states
+from haneul.compute import boot, guests, nics, servers, states, zones
 from haneul.compute.model import ServerNicRow, ServerRow
 from haneul.compute.nics import Nic
 from haneul.compute.tasks import create as making
@@ -49,7 +49,8 @@ def attach(tx: Transaction, context: Context, row: ServerRow, nic: Nic) -> str:
             raise NotFound(error.message)
         raise
     last = tx.execute(select(func.max(ServerNicRow.position)).where(ServerNicRow.server_id == row.id)).scalar()
-    port_id = making.plug(tx, row, [nic], [], first=0 if last is None else last + 1)[0].port_id
+    port_id = making.plug(tx, guests.of(row), row.host, row.availability_zone or zones.DEFAULT, [nic], [],
+                           first=0 if last is None else last + 1)[0].port_id
     tasks.attach_interface.submit(tx, tasks.PortArguments(server_id=row.id, port_id=port_id), resource=f"server:{row.id}",
                                   context=context)
     return port_id

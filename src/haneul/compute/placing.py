@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import select
 
 from haneul.compute import groups
+from haneul.compute.guests import Guest
 from haneul.compute.model import AggregateRow, ServerGroupRow, ServerRow
 from haneul.kernel.database import Transaction
 from haneul.placement import allocations, scheduler
@@ -15,15 +16,15 @@ from haneul.placement.scheduler import Ask, NoValidHost, Within
 _AGGREGATE = "aggregate_instance_extra_specs:"
 
 
-def claim(tx: Transaction, row: ServerRow, flavor: dict[str, Any], *, zone: str | None = None, host: str | None = None,
+def claim(tx: Transaction, guest: Guest, flavor: dict[str, Any], *, zone: str | None = None, host: str | None = None,
           force: bool = False, hints: dict[str, list[str]] | None = None, avoid: dict[str, str] | None = None) -> str:
     """The host that now holds the flavor's room for the server. `force`: an administrator's host, past all filters but room."""
-    ask = Ask(consumer_id=row.id, project_id=row.project_id, user_id=row.user_id, resources=resources(flavor),
+    ask = Ask(consumer_id=guest.id, project_id=guest.project_id, user_id=guest.user_id, resources=resources(flavor),
               availability_zone=None if force else zone, host=host, avoid=dict(avoid or {}))
     if not force:
-        _traits(ask, flavor["extra_specs"], row.system["image"]["properties"])
+        _traits(ask, flavor["extra_specs"], guest.image["properties"])
         _aggregates(tx, ask, flavor["extra_specs"])
-        _group(tx, ask, row)
+        _group(tx, ask, guest)
         _hinted(tx, ask, hints or {})
     return scheduler.claim(tx, ask).host
 
@@ -56,15 +57,15 @@ def _aggregates(tx: Transaction, ask: Ask, specs: dict[str, str]) -> None:
     ask.within.append(Within(frozenset(fitting), "in no aggregate that the flavor asks for"))
 
 
-def _group(tx: Transaction, ask: Ask, row: ServerRow) -> None:
-    if row.group_id is None:
+def _group(tx: Transaction, ask: Ask, guest: Guest) -> None:
+    if guest.group_id is None:
         return
-    tx.lock("server-group", row.group_id)
-    found = tx.execute(select(ServerGroupRow.policy, ServerGroupRow.rules).where(ServerGroupRow.id == row.group_id)).first()
+    tx.lock("server-group", guest.group_id)
+    found = tx.execute(select(ServerGroupRow.policy, ServerGroupRow.rules).where(ServerGroupRow.id == guest.group_id)).first()
     if found is None:
         return
     policy, rules = found
-    others = groups.hosts_of(tx, row.group_id, row.id)
+    others = groups.hosts_of(tx, guest.group_id, guest.id)
     if policy == "affinity" and others:
         ask.within.append(Within(frozenset(others), "the server's group is on another host (affinity)"))
     elif policy == "anti-affinity":

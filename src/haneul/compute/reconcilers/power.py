@@ -7,15 +7,15 @@ back servers that should run are started again. Rows with a task under way are t
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
-from haneul.compute import actions, servers, states
+from haneul.compute import actions, history, servers, states
 from haneul.compute.model import MigrationRow, ServerRow
 from haneul.fleet.agents import Agents, Unreachable
 from haneul.fleet.hosts import Listeners
-from haneul.fleet.model import HostRow
 from haneul.host.contract import HostError, ServerState
 from haneul.kernel import clock
 from haneul.kernel.cloud import Cloud
@@ -27,6 +27,9 @@ from haneul.kernel.tasks.model import ACTIVE
 
 log = structlog.get_logger("power")
 _SHOULD_RUN = (states.ACTIVE, states.RESCUED)
+_servers: Any = ServerRow.__table__
+_RESTING = select(_servers.c.id, _servers.c.host, _servers.c.vm_state, _servers.c.power_state, _servers.c.updated_at).where(
+    _servers.c.host.in_(bindparam("hosts", expanding=True)), _servers.c.deleted.is_(False), _servers.c.task_state.is_(None))
 
 
 class Reports:
@@ -36,9 +39,9 @@ class Reports:
         self._lock = threading.Lock()
         self._latest: dict[str, tuple[float, list[ServerState]]] = {}
 
-    def keep(self, cloud: Cloud, row: HostRow, found: list[ServerState]) -> None:
+    def keep(self, cloud: Cloud, host: str, found: list[ServerState]) -> None:
         with self._lock:
-            self._latest[row.name] = (clock.seconds(), found)
+            self._latest[host] = (clock.seconds(), found)
 
     def take(self) -> dict[str, tuple[float, list[ServerState]]]:
         with self._lock:
@@ -54,19 +57,25 @@ def listen(cloud: Cloud) -> None:
 
 @reconciler("compute.power", every=2.0, beside="fleet.heartbeat")
 def compare(cloud: Cloud) -> int:
-    mended = 0
-    for host, (at, found) in cloud.get(Reports).take().items():
-        mended += _compare_host(cloud, host, at, {state.id: state for state in found})
+    with cloud.database.read() as tx:
+        suspects = _suspects(tx, cloud.get(Reports).take())
+    mended = sum(_mend_on(cloud, host, server_ids) for host, server_ids in suspects.items())
     return mended + _auto_confirm(cloud)
 
 
-def _suspects(tx: Transaction, host: str, at: float, found: dict[str, ServerState]) -> list[str]:
-    """Ids of servers whose rows differ from the report, were not changed since, and have no task."""
-    rows = tx.execute(select(ServerRow.id, ServerRow.vm_state, ServerRow.power_state, ServerRow.updated_at).where(
-        ServerRow.host == host, ServerRow.deleted.is_(False), ServerRow.task_state.is_(None))).all()
-    from haneul.compute.history import moment
-    seen = moment(at - 1.0)
-    return [id for id, vm_state, power, updated in rows if updated < seen and _differs(vm_state, power, found.get(id))]
+def _suspects(tx: Transaction, reports: dict[str, tuple[float, list[ServerState]]]) -> dict[str, list[str]]:
+    """By host, ids of servers whose rows differ from the report, were not changed since, and have no task. One statement,
+    however many hosts."""
+    found: dict[str, list[str]] = {}
+    if not reports:
+        return found
+    seen = {host: history.moment(at - 1.0) for host, (at, _) in reports.items()}
+    told = {state.id: (host, state) for host, (_, states_there) in reports.items() for state in states_there}
+    for id, host, vm_state, power, updated in tx.core(_RESTING, hosts=list(reports)):
+        place, state = told.get(id, (host, None))
+        if updated < seen[host] and _differs(vm_state, power, state if place == host else None):
+            found.setdefault(host, []).append(id)
+    return found
 
 
 def _differs(vm_state: str, power: int, state: ServerState | None) -> bool:
@@ -81,11 +90,9 @@ def _differs(vm_state: str, power: int, state: ServerState | None) -> bool:
     return False
 
 
-def _compare_host(cloud: Cloud, host: str, at: float, found: dict[str, ServerState]) -> int:
-    with cloud.database.read() as tx:
-        suspects = _suspects(tx, host, at, found)
+def _mend_on(cloud: Cloud, host: str, server_ids: list[str]) -> int:
     mended = 0
-    for server_id in suspects:
+    for server_id in server_ids:
         try:
             now = cloud.get(Agents).of(host).hypervisor.server(server_id)
         except (Unreachable, Again):

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import convert, to_builtins
-from sqlalchemy import case, delete, insert, update
+from sqlalchemy import bindparam, case, delete, insert, select, update
 
 from haneul.compute import drive, placing, servers, states, zones
+from haneul.compute.guests import Guest
 from haneul.compute.model import ServerNicRow, ServerRow
 from haneul.compute.nics import Nic
 from haneul.compute.tasks import images, machine
-from haneul.compute.tasks.machine import Guest, OnServer, plain
+from haneul.compute.tasks.machine import OnServer, plain
 from haneul.fleet.agents import Agent, Agents
+from haneul.fleet.model import HostRow
 from haneul.host.contract import NicSpec
 from haneul.kernel import clock
 from haneul.kernel.context import system
@@ -37,16 +39,28 @@ class CreateArguments(OnServer, kw_only=True):
 create_server = Task("compute.server.create", CreateArguments, deadline=1800.0)
 
 
+_HOST = select(HostRow.availability_zone).where(HostRow.name == bindparam("host"))
+_TABLE: Any = ServerRow.__table__
+_STATE = case((_TABLE.c.task_state == "deleting", "deleting"), else_=bindparam("state"))
+_PLACE = update(_TABLE).where(_TABLE.c.id == bindparam("server")).values(
+    host=bindparam("host"), availability_zone=bindparam("zone"), task_state=_STATE, updated_at=bindparam("now"))
+_WIRE = update(_TABLE).where(_TABLE.c.id == bindparam("server")).values(task_state=_STATE)
+_RUN = update(_TABLE).where(_TABLE.c.id == bindparam("server"), _TABLE.c.deleted.is_(False)).values(
+    vm_state=states.ACTIVE, power_state=states.RUNNING, task_state=_STATE, progress=100, launched_at=bindparam("now"),
+    updated_at=bindparam("now"))
+
+
 @create_server.step(deadline=60)
 @plain
 def schedule(work: Work[CreateArguments]) -> None:
+    """No row is read: a deletion waits for this task's end, or cancels it."""
     wish = work.arguments
     with work.commit() as tx:
-        row = machine.row_of(tx, work)
-        host = placing.claim(tx, row, row.flavor, zone=wish.zone, host=wish.host, force=wish.force, hints=wish.hints)
-        row.host, row.availability_zone, row.task_state = host, zones.of_host(tx, host), "networking"
-        row.updated_at = clock.now()
-        work.result = {"host": host}
+        host = placing.claim(tx, wish.guest, wish.guest.flavor, zone=wish.zone, host=wish.host, force=wish.force,
+                             hints=wish.hints)
+        zone = tx.core(_HOST, host=host).scalar() or zones.DEFAULT
+        tx.core(_PLACE, server=wish.server_id, host=host, zone=zone, state="networking", now=clock.now())
+        work.result = {"host": host, "zone": zone}
 
 
 @schedule.undo
@@ -61,10 +75,10 @@ def release(work: Work[CreateArguments]) -> None:
 @create_server.step(deadline=60)
 @plain
 def network(work: Work[CreateArguments]) -> None:
+    wish, place = work.arguments, work.results["schedule"]
     with work.commit() as tx:
-        row = machine.row_of(tx, work)
-        found = plug(tx, row, work.arguments.nics, work.arguments.groups)
-        row.task_state = "spawning"
+        found = plug(tx, wish.guest, place["host"], place["zone"], wish.nics, wish.groups)
+        tx.core(_WIRE, server=wish.server_id, state="spawning")
         work.result = {"nics": to_builtins(found)}
 
 
@@ -127,12 +141,8 @@ def forget(work: Work[CreateArguments]) -> None:
 @plain
 def run(work: Work[CreateArguments]) -> None:
     _agent(work).hypervisor.run(work.arguments.server_id)
-    now = clock.now()
     with work.commit() as tx:
-        tx.execute(update(ServerRow).where(ServerRow.id == work.arguments.server_id, ServerRow.deleted.is_(False)).values(
-            vm_state=states.ACTIVE, power_state=states.RUNNING, task_state=case(
-                (ServerRow.task_state == "deleting", "deleting"), else_=None), progress=100, launched_at=now, updated_at=now)
-            .execution_options(synchronize_session=False))
+        tx.core(_RUN, server=work.arguments.server_id, state=None, now=clock.now())
 
 
 create_server.failed(machine.fail)
@@ -141,30 +151,31 @@ create_server.failed(machine.fail)
 # ---------------------------------------------------------------- cards
 
 
-def plug(tx: Transaction, row: ServerRow, wanted: list[Nic], groups: list[str], first: int = 0) -> list[NicSpec]:
+def plug(tx: Transaction, guest: Guest, host: str, zone: str, wanted: list[Nic], groups: list[str],
+         first: int = 0) -> list[NicSpec]:
     """Ports made or bound to the server's host, in order, and remembered as its cards."""
     fresh = [nic for nic in wanted if nic.port_id is None]
     given = [nic.port_id for nic in wanted if nic.port_id is not None]
     made: list[Any] = []
     bound: list[Any] = []
     if fresh:
-        made = ports.create_many(tx, machine.owner(row), [_new_port(row, nic, groups) for nic in fresh])
+        made = ports.create_many(tx, machine.owner(guest), [_new_port(guest, host, zone, nic, groups) for nic in fresh])
     if given:
-        bound = ports.bind_many(tx, given, host=row.host or "", device_id=row.id)
-        ports.rename(tx, row.id, row.hostname)
+        bound = ports.bind_many(tx, given, host=host, device_id=guest.id)
+        ports.rename(tx, guest.id, guest.hostname)
     mtus = {id: networks.get(tx, system(), id).mtu for id in {port.network_id for port in (*made, *bound)}}
-    each, model = (iter(made), iter(bound)), machine.nic_model(row.system["image"])
+    each, model = (iter(made), iter(bound)), machine.nic_model(guest.image)
     found = [next(each[nic.port_id is not None]) for nic in wanted]
     if found:
         tx.execute(insert(ServerNicRow), [
-            {"port_id": port.id, "server_id": row.id, "position": first + position, "ours": nic.port_id is None, "tag": nic.tag}
-            for position, (port, nic) in enumerate(zip(found, wanted, strict=True))])
+            {"port_id": port.id, "server_id": guest.id, "position": first + position, "ours": nic.port_id is None,
+             "tag": nic.tag} for position, (port, nic) in enumerate(zip(found, wanted, strict=True))])
     return [NicSpec(port_id=port.id, mac=port.mac_address, mtu=mtus[port.network_id], model=model) for port in found]
 
 
-def _new_port(row: ServerRow, nic: Nic, groups: list[str]) -> ports.NewPort:
-    new = ports.NewPort(network_id=nic.network_id or "", project_id=row.project_id, device_id=row.id, device_owner=
-                        f"compute:{row.availability_zone or zones.DEFAULT}", host=row.host or "", dns_name=row.hostname)
+def _new_port(guest: Guest, host: str, zone: str, nic: Nic, groups: list[str]) -> ports.NewPort:
+    new = ports.NewPort(network_id=nic.network_id or "", project_id=guest.project_id, device_id=guest.id,
+                        device_owner=f"compute:{zone}", host=host, dns_name=guest.hostname)
     if groups:
         new.security_groups = groups
     if nic.fixed_ip is not None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from haneul.compute import servers, states
+from haneul.compute import guests, servers, states
+from haneul.compute.guests import Guest
 from haneul.compute.model import ServerRow
 from haneul.fleet.agents import Agent, Agents
 from haneul.host.contract import DiskSpec, HostError, NicSpec, NoRoom, NotThere, ServerSpec, ServerState
@@ -65,10 +66,9 @@ def agent(cloud: Cloud, row: ServerRow) -> Agent:
     return cloud.get(Agents).of(row.host)
 
 
-def owner(row: ServerRow) -> Context:
+def owner(guest: Guest) -> Context:
     """The cloud acting for the server's project: ports and images are made as that project's."""
-    found = system()
-    return Context(user_id=row.user_id, project_id=row.project_id, roles=found.roles)
+    return Context(user_id=guest.user_id, project_id=guest.project_id, roles=system().roles)
 
 
 def put(row: ServerRow, vm_state: str, power_state: int, *, task_state: str | None = None) -> None:
@@ -86,22 +86,6 @@ def remember(row: ServerRow, **things: Any) -> None:
 
 
 # ---------------------------------------------------------------- the guest
-
-
-class Guest(Struct, kw_only=True):
-    """A server as its host must build it. `image` is what the row's `system["image"]` says."""
-
-    id: str
-    name: str
-    flavor: dict[str, Any]
-    image: dict[str, Any]
-    config_drive: bool = False
-    rescue: bool = False
-
-
-def guest_of(row: ServerRow) -> Guest:
-    return Guest(id=row.id, name=row.name, flavor=row.flavor, image=row.system["image"], config_drive=row.config_drive,
-                 rescue=row.system.get("rescue") is not None)
 
 
 def disk_bus(guest: Guest) -> str:
@@ -147,7 +131,7 @@ def whole(work: Work[Any]) -> tuple[ServerRow, ServerSpec]:
     """The row and the guest, in one snapshot."""
     with work.cloud.database.read() as tx:
         row = row_of(tx, work)
-        return row, spec(guest_of(row), nic_specs(tx, row))
+        return row, spec(guests.of(row), nic_specs(tx, row))
 
 
 def wire(work: Work[Any], row: ServerRow, guest: ServerSpec) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from haneul.compute import placing, states
+from haneul.compute import guests, placing, states
 from haneul.compute.model import MigrationRow, ServerRow
 from haneul.compute.tasks import machine
 from haneul.compute.tasks.machine import OnServer, plain
@@ -54,7 +54,7 @@ def schedule(work: Work[ResizeArguments]) -> None:
     with work.commit() as tx:
         row = machine.row_of(tx, work)
         placing.lend(tx, row.id, wish.migration)
-        host = placing.claim(tx, row, wish.flavor, host=row.host, force=True)
+        host = placing.claim(tx, guests.of(row), wish.flavor, host=row.host, force=True)
         migration = _migration(tx, wish.migration, "migrating")
         migration.source, migration.target = row.host, host
         row.task_state = "resize_migrating"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import convert, to_builtins
 
-from haneul.compute import drive, placing, servers, states, zones
+from haneul.compute import drive, guests, placing, servers, states, zones
 from haneul.compute.tasks import images as host_images
 from haneul.compute.tasks import machine, snapshot
 from haneul.compute.tasks.machine import OnServer, plain
@@ -102,7 +102,7 @@ def schedule(work: Work[UnshelveArguments]) -> None:
     wish = work.arguments
     with work.commit() as tx:
         row = machine.row_of(tx, work)
-        host = placing.claim(tx, row, row.flavor, zone=wish.zone or row.pinned_zone, host=wish.host)
+        host = placing.claim(tx, guests.of(row), row.flavor, zone=wish.zone or row.pinned_zone, host=wish.host)
         row.host, row.availability_zone, row.task_state = host, zones.of_host(tx, host), "spawning"
         image = images.get(tx, system(), row.system["shelved_image"])
         work.result = {"host": host, "image": {"id": image.id, "format": image.disk_format, "sha512": image.os_hash_value}}
@@ -165,7 +165,7 @@ def spawn(work: Work[UnshelveArguments]) -> None:
     found = convert(work.results["network"]["nics"], list[NicSpec])
     wiring.apply(work.cloud, row.host or "", [nic.port_id for nic in found])
     hypervisor = machine.agent(work.cloud, row).hypervisor
-    hypervisor.create(machine.spec(machine.guest_of(row), found))
+    hypervisor.create(machine.spec(guests.of(row), found))
     hypervisor.run(row.id)
     with work.commit() as tx:
         row = machine.row_of(tx, work)
