@@ -74,8 +74,8 @@ def create(tx: Transaction, context: Context, wish: Wish) -> list[ServerRow]:
                                           for tag in dict.fromkeys(wish.tags)])
     for row in rows:
         create_server.submit(tx, CreateArguments(
-            server_id=row.id, guest=guests.of(row), nics=cards, groups=group_ids, zone=wish.zone, host=wish.host, force=wish.force,
-            hints=_hints(wish.hints)), resource=f"server:{row.id}", context=context)
+            server_id=row.id, guest=guests.of(row), nics=cards, groups=group_ids, zone=wish.zone, host=wish.host,
+            force=wish.force, hints=_hints(wish.hints)), resource=f"server:{row.id}", context=context)
     return rows
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import convert, to_builtins
-from sqlalchemy import bindparam, case, delete, insert, select, update
+from sqlalchemy import String, bindparam, case, delete, insert, select, update
 
 from haneul.compute import drive, placing, servers, states, zones
 from haneul.compute.guests import Guest
@@ -41,7 +41,7 @@ create_server = Task("compute.server.create", CreateArguments, deadline=1800.0)
 
 _HOST = select(HostRow.availability_zone).where(HostRow.name == bindparam("host"))
 _TABLE: Any = ServerRow.__table__
-_STATE = case((_TABLE.c.task_state == "deleting", "deleting"), else_=bindparam("state"))
+_STATE = case((_TABLE.c.task_state == "deleting", "deleting"), else_=bindparam("state", type_=String))
 _PLACE = update(_TABLE).where(_TABLE.c.id == bindparam("server")).values(
     host=bindparam("host"), availability_zone=bindparam("zone"), task_state=_STATE, updated_at=bindparam("now"))
 _WIRE = update(_TABLE).where(_TABLE.c.id == bindparam("server")).values(task_state=_STATE)
