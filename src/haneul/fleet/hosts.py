@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from typing import Any
 
 import msgspec
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select, update
 
 from haneul.fleet.agents import Agents, HostReport, Unreachable
 from haneul.fleet.model import HostRow
@@ -22,8 +23,13 @@ from haneul.kernel.telemetry import HOSTS
 log = structlog.get_logger("fleet")
 POLLS_AT_ONCE = 64
 ROUND_SECONDS = 2.0
+ENROL_AT_ONCE = 20  # a thousand hosts must not keep everybody else from writing
 OnEnrol = Callable[[Transaction, HostRow, HostFacts], None]
-OnReport = Callable[[Cloud, HostRow, list[ServerState]], None]
+OnReport = Callable[[Cloud, str, list[ServerState]], None]
+
+_hosts: Any = HostRow.__table__
+_KNOWN = select(_hosts.c.name, _hosts.c.endpoint, _hosts.c.state, _hosts.c.heartbeat, _hosts.c.facts)
+_BEAT = update(_hosts).where(_hosts.c.name.in_(bindparam("names", expanding=True))).values(heartbeat=bindparam("now"))
 
 
 class Listeners:
@@ -52,7 +58,7 @@ def heartbeat(cloud: Cloud) -> int:
     """Asks every agent for its hosts; enrols new ones, keeps the facts, marks the silent down. The local agent enrols by
     being there. Returns how many hosts changed their state."""
     with cloud.database.read() as tx:
-        rows = list(tx.execute(select(HostRow)).scalars())
+        rows = list(tx.core(_KNOWN))
     known = {row.name: row for row in rows}
     endpoints = {local_endpoint(cloud), *(row.endpoint for row in rows)}
     changed = 0
@@ -95,7 +101,7 @@ class Polls:
                 yield endpoint, reports
 
 
-def _may_serve(row: HostRow | None, endpoint: str) -> bool:
+def _may_serve(row: Any, endpoint: str) -> bool:
     """A host that answers elsewhere is not taken over by an agent that gives itself its name."""
     if row is None or row.endpoint == endpoint or row.state != "up":
         return True
@@ -113,45 +119,47 @@ def _unknown(cloud: Cloud, names: list[str]) -> int:
     return len(names)
 
 
-def _keep(cloud: Cloud, endpoint: str, reports: list[HostReport], known: dict[str, HostRow]) -> int:
-    now, changed = clock.seconds(), 0
+def _keep(cloud: Cloud, endpoint: str, reports: list[HostReport], known: dict[str, Any]) -> int:
+    now = clock.seconds()
     refresh = cloud.config.host.heartbeat_seconds
-    fresh: list[HostReport] = [report for report in reports if report.name not in known]
-    stale = [report for report in reports if report.name in known and (
-        known[report.name].heartbeat < now - refresh or known[report.name].state != "up"
-        or known[report.name].endpoint != endpoint)]
-    listeners = cloud.get(Listeners)
-    if fresh or stale:
+    changed: list[HostReport] = []
+    beating: list[str] = []
+    for report in reports:
+        row = known.get(report.name)
+        if row is None or row.state != "up" or row.endpoint != endpoint or row.facts != msgspec.to_builtins(report.facts):
+            changed.append(report)
+        elif row.heartbeat < now - refresh:
+            beating.append(report.name)
+    if beating:
         with cloud.database.write() as tx:
-            number = tx.execute(select(func.coalesce(func.max(HostRow.number), 0))).scalar_one()
-            for report in fresh:
-                number += 1
-                row = HostRow(name=report.name, id=ids.new(), endpoint=endpoint, facts=msgspec.to_builtins(report.facts),
-                              heartbeat=now, number=number, created_at=clock.now(), updated_at=clock.now())
-                tx.add(row)
-                tx.flush()
-                for listener in listeners.enrolled:
-                    listener(tx, row, report.facts)
-                log.info("host enrolled", host=report.name, virt=report.facts.virt)
-                changed += 1
-            for report in stale:
-                row = tx.get_one(HostRow, report.name)
-                changed += row.state != "up"
-                told = msgspec.to_builtins(report.facts)
-                grown = row.facts != told
-                row.state, row.heartbeat, row.endpoint = "up", now, endpoint
-                if grown:
-                    row.facts, row.updated_at = told, clock.now()
-                    for listener in listeners.enrolled:
-                        listener(tx, row, report.facts)
-    if listeners.reported:
-        with cloud.database.read() as tx:
-            rows = {row.name: row for row in tx.execute(select(HostRow)).scalars()}
-        for report in reports:
-            if report.name in rows:
-                for reported in listeners.reported:
-                    reported(cloud, rows[report.name], report.servers)
-    return changed
+            tx.core(_BEAT, names=beating, now=now)
+    for first in range(0, len(changed), ENROL_AT_ONCE):
+        with cloud.database.write() as tx:
+            for report in changed[first:first + ENROL_AT_ONCE]:
+                _enrol(tx, endpoint, report, now)
+    for report in reports:
+        for reported in cloud.get(Listeners).reported:
+            reported(cloud, report.name, report.servers)
+    return sum(report.name not in known or known[report.name].state != "up" for report in changed)
+
+
+def _enrol(tx: Transaction, endpoint: str, report: HostReport, now: float) -> None:
+    """A host that is new, back, or not what it was."""
+    told = msgspec.to_builtins(report.facts)
+    row = tx.get(HostRow, report.name)
+    grown = row is None or row.facts != told
+    if row is None:
+        number = tx.execute(select(func.coalesce(func.max(HostRow.number), 0))).scalar_one() + 1
+        row = HostRow(name=report.name, id=ids.new(), number=number, endpoint=endpoint, facts=told, created_at=clock.now(),
+                      updated_at=clock.now())
+        tx.add(row)
+        tx.flush()
+        log.info("host enrolled", host=report.name, virt=report.facts.virt)
+    row.state, row.heartbeat, row.endpoint = "up", now, endpoint
+    if grown:
+        row.facts, row.updated_at = told, clock.now()
+        for listener in tx.cloud.get(Listeners).enrolled:
+            listener(tx, row, report.facts)
 
 
 def _mark_silent(cloud: Cloud) -> int:

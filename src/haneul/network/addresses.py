@@ -32,7 +32,7 @@ _ALL_TAKEN = select(AllocationRow.ip_address).where(AllocationRow.subnet_id == b
 _port, _network, _allocation, _floating = (
     cast(Table, model.__table__) for model in (PortRow, NetworkRow, AllocationRow, FloatingIpRow)
 )
-_DEVICES = bindparam("devices", expanding=True)
+_DEVICES: Any = bindparam("devices", expanding=True)
 _FIXED = (
     select(
         _port.c.device_id, _port.c.id, _port.c.mac_address, _network.c.id, _network.c.name, _allocation.c.ip_address

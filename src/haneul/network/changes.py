@@ -20,7 +20,7 @@ Notes = Iterable[tuple[str, str, str]]
 
 _port: Any = PortRow.__table__
 _router: Any = RouterRow.__table__
-_IDS = bindparam("ids", expanding=True)
+_IDS: Any = bindparam("ids", expanding=True)
 _PLACES = union(
     select(_port.c.network_id, _port.c.host).where(_port.c.network_id.in_(_IDS), _port.c.host != ""),
     select(_port.c.network_id, _router.c.host)

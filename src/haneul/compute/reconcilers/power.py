@@ -70,10 +70,9 @@ def _suspects(tx: Transaction, reports: dict[str, tuple[float, list[ServerState]
     if not reports:
         return found
     seen = {host: history.moment(at - 1.0) for host, (at, _) in reports.items()}
-    told = {state.id: (host, state) for host, (_, states_there) in reports.items() for state in states_there}
+    told = {(host, state.id): state for host, (_, there) in reports.items() for state in there}
     for id, host, vm_state, power, updated in tx.core(_RESTING, hosts=list(reports)):
-        place, state = told.get(id, (host, None))
-        if updated < seen[host] and _differs(vm_state, power, state if place == host else None):
+        if updated < seen[host] and _differs(vm_state, power, told.get((host, id))):
             found.setdefault(host, []).append(id)
     return found
 
@@ -142,7 +141,7 @@ def _restart(tx: Transaction, row: ServerRow) -> None:
 def _stopped_by_itself(row: ServerRow, now: ServerState | None) -> None:
     crashed = now is not None and now.power == "crashed"
     if crashed and now is not None:
-        row.fault = servers.fault(f"The guest's machine broke down: {now.reason or 'its process ended'}")
+        row.fault = servers.fault("The guest's machine broke down.", details=now.reason or "its process ended")
         log.warning("server crashed", server=row.id, reason=now.reason)
     if row.vm_state != states.RESIZED:
         row.vm_state = states.STOPPED
