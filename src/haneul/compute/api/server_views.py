@@ -155,7 +155,7 @@ def _second(moment: Any) -> str:
 
 def fault_view(call: Call, fault: dict[str, Any]) -> dict[str, Any]:
     found = {"code": fault["code"], "created": fault["created"], "message": fault["message"]}
-    if fault.get("details") and (call.context.is_admin or fault["code"] != 500):
+    if fault.get("details") and call.context.is_admin:
         found["details"] = fault["details"]
     return found
 

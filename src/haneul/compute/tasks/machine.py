@@ -32,16 +32,17 @@ class OnServer(Struct, kw_only=True):
 
 
 def plain(function: Callable[[Work[Any]], None]) -> Callable[[Work[Any]], None]:
-    """Decorator of a step: what a host or another room says becomes the fault that the user reads."""
+    """Decorator of a step: what another room says becomes the fault that the user reads. What a host says may name its files
+    and programs: that is for the operator."""
 
     @functools.wraps(function)
     def run(work: Work[Any]) -> None:
         try:
             function(work)
         except NoRoom as error:
-            raise Fault(f"The host has no room: {error}", code=507) from error
+            raise Fault("The host has no room for this.", str(error), code=507) from error
         except HostError as error:
-            raise Fault(f"The host could not do it: {error}") from error
+            raise Fault("The host could not do it.", str(error)) from error
         except Problem as problem:
             raise Fault(problem.message, code=problem.status) from problem
 
