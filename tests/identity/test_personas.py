@@ -34,8 +34,9 @@ def foreign(world: Any) -> dict[str, str]:
     kept = {"user_id": user["id"], "type": "t", "blob": "b"}
     stored = world.call("POST", "/credentials", 201, {"credential": kept})["credential"]
     policy = world.call("POST", "/policies", 201, {"policy": {"type": "application/json", "blob": "{}"}})["policy"]
-    return {"stored_id": stored["id"], "policy_id": policy["id"], "domain_id": domain["id"], "user_id": user["id"],
-            "group_id": group["id"], "project_id": project["id"],
+    keys = world.call("POST", f"/users/{user['id']}/credentials/OS-EC2", 201, {"tenant_id": project["id"]})["credential"]
+    return {"stored_id": stored["id"], "access": keys["access"], "policy_id": policy["id"],
+            "domain_id": domain["id"], "user_id": user["id"], "group_id": group["id"], "project_id": project["id"],
             "role_id": world.roles["member"], "implied_id": world.roles["reader"], "region_id": "RegionOne", "value": "tag",
             "service_id": service, "endpoint_id": world.get("/endpoints")["endpoints"][0]["id"],
             "credential_id": credential["id"], "rule_id": credential["access_rules"][0]["id"], "token": token}

@@ -163,6 +163,10 @@ def test_roles_and_what_they_imply(world: Any) -> None:
     answer = world.call("PUT", f"/roles/{two['id']}/implies/{three['id']}", 201)
     assert answer["role_inference"]["implies"]["name"] == three["name"]
     world.call("PUT", f"/roles/{three['id']}/implies/{one['id']}", 403)
+    here, there = (world.call("POST", "/roles", 201, {"role": {"name": world.name("role"), "domain_id": world.domain()["id"]}})
+                   ["role"] for _ in range(2))
+    world.call("PUT", f"/roles/{here['id']}/implies/{there['id']}", 201)  # one domain's may imply another's
+    world.call("PUT", f"/roles/{one['id']}/implies/{here['id']}", 403)  # a global one no domain's
     world.call("HEAD", f"/roles/{one['id']}/implies/{two['id']}", 204)
     world.call("GET", f"/roles/{one['id']}/implies/{three['id']}", 404)
     implied = world.get(f"/roles/{one['id']}/implies")["role_inference"]["implies"]

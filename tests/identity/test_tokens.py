@@ -82,6 +82,7 @@ def test_who_may_validate_whose_token(world: Any) -> None:
     assert world.client(service).get("/auth/tokens", headers=subject).status_code == 200
     assert world.client(service).delete("/auth/tokens", headers=subject).status_code == 403
     assert world.admin.get("/auth/tokens", headers={"X-Subject-Token": "nonsense"}).status_code == 404
+    assert world.client(mine).get("/auth/tokens", headers={"X-Subject-Token": "nonsense"}).status_code == 404
     head = world.admin.head("/auth/tokens", headers=subject)
     assert head.status_code == 200 and not head.content
     assert "catalog" not in world.admin.get("/auth/tokens?nocatalog", headers=subject).json()["token"]

@@ -173,6 +173,8 @@ class Things:
                                  url="http://192.0.2.1")
         ids["policy_id"] = own("policies", "policy", type="t", blob="{}")
         ids["stored_id"] = own("credentials", "credential", user_id=ids["identity.user_id"], type="t", blob="b")
+        ids["access"] = str(self.make(self.admin, f"{prefix}/users/{ids['identity.user_id']}/credentials/OS-EC2",
+                                      {"tenant_id": ids["identity.project_id"]}, "credential")["access"])
         who = self.member.get(f"{prefix}/auth/tokens", headers={"X-Subject-Token": self.member.headers["X-Auth-Token"]})
         mine = self.cloud.connect("member")
         ids["project_id"], ids["user_id"] = str(mine.current_project_id), str(mine.current_user_id)

@@ -113,6 +113,7 @@ def test_13_forged_targets_change_no_decision_CVE_2026_42999(world: Any) -> None
            "group_id": world.group(domain_id=domain["id"])["id"], "implied_id": world.roles["reader"], "value": "x",
            "region_id": "RegionOne", "service_id": world.get("/services")["services"][0]["id"],
            "endpoint_id": world.get("/endpoints")["endpoints"][0]["id"], "credential_id": "0" * 32, "rule_id": "0" * 32,
+           "access": "0" * 32,
            "policy_id": world.call("POST", "/policies", 201, {"policy": {"type": "t", "blob": "{}"}})["policy"]["id"],
            "stored_id": world.call("POST", "/credentials", 201, {"credential": {
                "user_id": victim["id"], "type": "t", "blob": "b"}})["credential"]["id"]}

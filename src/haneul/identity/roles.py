@@ -59,9 +59,7 @@ def imply(tx: Transaction, prior: Role, implied: Role) -> None:
     if tx.get(ImpliedRole, (prior.id, implied.id)) is not None:
         return
     if prior.domain_id is None and implied.domain_id is not None:
-        raise BadRequest(f"{implied.id} cannot be an implied role: it belongs to a domain and {prior.id} does not.")
-    if prior.domain_id is not None and implied.domain_id not in (None, prior.domain_id):
-        raise BadRequest(f"{implied.id} cannot be an implied role: it belongs to another domain.")
+        raise refuse(f"{implied.id} cannot be an implied role: it belongs to a domain and {prior.id} does not.")
     if prior.id in Roles(tx).closure([implied.id]):
         raise refuse(f"{implied.id} cannot be implied by {prior.id}: it implies that one itself.")
     tx.add(ImpliedRole(prior_id=prior.id, implied_id=implied.id))

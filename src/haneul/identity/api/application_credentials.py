@@ -14,7 +14,6 @@ from haneul.identity.api.bodies import entity
 from haneul.identity.api.lists import filtered, page
 from haneul.identity.api.views import link
 from haneul.identity.model import AccessRule, ApplicationCredential, Role, User
-from haneul.kernel import clock
 from haneul.kernel.errors import NotFound
 from haneul.kernel.wire.call import Call
 from haneul.kernel.wire.routes import Routes
@@ -32,12 +31,17 @@ def _views(call: Call, rows: list[ApplicationCredential]) -> list[dict[str, Any]
 def _view(call: Call, row: ApplicationCredential, roles: dict[str, Role], allowed: dict[str, AccessRule]) -> dict[str, Any]:
     shown = {
         "id": row.id, "name": row.name, "description": row.description, "user_id": row.user_id, "project_id": row.project_id,
-        "expires_at": clock.iso(row.expires_at, micro=True), "unrestricted": row.unrestricted, "system": None,
+        "expires_at": _moment(row), "unrestricted": row.unrestricted, "system": None,
         "roles": [{"id": id, "name": roles[id].name, "domain_id": roles[id].domain_id} for id in row.role_ids if id in roles],
         "links": link(call, "users", row.user_id, "application_credentials", row.id)}
     if row.limited:
         shown["access_rules"] = [_rule_view(allowed[id]) for id in row.access_rule_ids if id in allowed]
     return shown
+
+
+def _moment(row: ApplicationCredential) -> str | None:
+    """Without a zone, as this resource has always written it."""
+    return row.expires_at.isoformat(timespec="microseconds") if row.expires_at is not None else None
 
 
 def _rule_view(rule: AccessRule) -> dict[str, Any]:

@@ -40,6 +40,8 @@ def _subject(call: Call, rule: str) -> tuple[str, Entry]:
     entry = tokens.known(token) if token == call.headers.get("x-auth-token") else None  # it opened the door just now
     if entry is None and 0 < len(token) <= LONGEST:
         entry = tokens.entry(token)
+    if entry is None and token:  # before any rule, as in Keystone: it is nobody's token, so it gives nobody away
+        raise NotFound("Failed to validate token")
     target = {"target.token.user_id": entry.claims.user_id} if entry else {}
     if not call.cloud.policy.allows(rule, call.context, target):
         raise Forbidden(f"You are not authorized to perform the requested action: {rule}.")
