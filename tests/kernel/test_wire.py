@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,16 @@ def old_detail(call: Call) -> dict[str, Any]:
 @routes.get("/things/detail", rule="thing:list", minimum=(2, 5))
 def new_detail(call: Call) -> dict[str, Any]:
     return {"old": False}
+
+
+class Wait(Struct):
+    seconds: float
+
+
+@routes.post("/log-in", rule=None, anonymous=True, bare=True, body=Wait)
+def log_in(call: Call, body: Wait) -> dict[str, Any]:
+    time.sleep(body.seconds)
+    return {}
 
 
 @routes.post("/things", rule="thing:create", body=Wanted, status=201)
@@ -207,3 +219,13 @@ def test_the_table_prefers_fixed_segments_and_gives_back_the_rest() -> None:
 
     assert values("/a/b/c") == {"y": "c"} and values("/a/z/c") == {"x": "z"} and values("/f/1/2/3") == {"rest": "1/2/3"}
     assert table.find("/a//c") is None and table.find("/a/b") is None
+
+
+def test_a_flood_of_log_ins_leaves_room_for_all_else(ask: Client, cloud: Cloud) -> None:
+    body = {"seconds": 1.0}
+    with ThreadPoolExecutor(32) as crowd:
+        flood = [crowd.submit(ask, "POST", "/log-in", None, json=body) for _ in range(cloud.config.api.threads)]
+        time.sleep(0.2)
+        assert ask("GET", "/things/t1").status_code == 200
+        assert not all(one.done() for one in flood)
+        assert {one.result().status_code for one in flood} == {200}

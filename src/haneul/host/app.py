@@ -106,6 +106,7 @@ class App:
         self._first = hosts[0]
         self._faults = faults
         self._pool = ThreadPoolExecutor(threads, "verb")
+        self._pulse = ThreadPoolExecutor(1, "pulse")  # verbs that hang must not make all of the host seem to be down
         self._dispatch: dict[tuple[str, str], Handler] = {
             ("GET", "hosts"): self._list_hosts,
             ("PUT", "disks/images"): self._put_image,
@@ -216,7 +217,7 @@ class App:
     async def _list_hosts(self, call: Call) -> None:
         if call.rest:
             raise NoSuchPath(f"nothing answers GET {call.scope['path']}")
-        await call.answer(await self._threaded(self._inventory))
+        await call.answer(await asyncio.get_running_loop().run_in_executor(self._pulse, self._inventory))
 
     def _inventory(self) -> list[dict[str, Any]]:
         return [{"name": host.name, "facts": host.hypervisor.facts(), "servers": host.hypervisor.servers()}

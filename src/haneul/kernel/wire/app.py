@@ -18,8 +18,17 @@ import structlog
 from haneul.kernel import ids
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.context import Context
-from haneul.kernel.database import Transaction
-from haneul.kernel.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound, Problem, TooLarge, Unauthorized
+from haneul.kernel.database import Transaction, out_of_range, passing
+from haneul.kernel.errors import (
+    BadRequest,
+    Forbidden,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+)
 from haneul.kernel.telemetry import REQUESTS
 from haneul.kernel.wire.call import Call, Reply
 from haneul.kernel.wire.errors import glance
@@ -48,7 +57,10 @@ class Application:
         self._authenticate = authenticate
         self._plain = dict(plain or {})
         self._sockets = dict(sockets or {})
-        self._pool = ThreadPoolExecutor(cloud.config.api.threads, thread_name_prefix="request")
+        threads = cloud.config.api.threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="request")
+        # Passwords cost a quarter of a second each: a flood of log-ins, which needs no account, must not stop all else.
+        self._anonymous = ThreadPoolExecutor(max(1, threads // 4), thread_name_prefix="anonymous")
         self._limit = cloud.config.api.max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,10 +105,9 @@ class Application:
             reply = await self._answer(call, routes)
         except Problem as problem:
             reply = self._problem(service, problem, request_id)
-        except Exception:
+        except Exception as error:
             log.exception("unexpected", request_id=request_id, path=scope["path"])
-            reply = self._problem(service, Problem("An unexpected error prevented the server from fulfilling your request."),
-                                  request_id)
+            reply = self._problem(service, _unforeseen(error), request_id)
         if reply is not None:
             status = reply.status or 200
             headers = [(name.encode(), request_id.encode()) for name in service.request_id_headers]
@@ -147,7 +158,8 @@ class Application:
             call.content = b"".join([chunk async for chunk in _bounded(call, self._limit)])
         if route.inline and self.cloud.database.sqlite:  # beyond, reading the identity revision is a round trip
             return self._handle(call, routes)
-        return await loop.run_in_executor(self._pool, self._handle, call, routes)
+        pool = self._anonymous if route.anonymous and call.method == "POST" else self._pool
+        return await loop.run_in_executor(pool, self._handle, call, routes)
 
     def _admit(self, call: Call) -> Any:
         """Authentication and policy for a stream, in a transaction of their own; the loaded target."""
@@ -222,6 +234,15 @@ class Application:
         if problem.status == 401 and service.unauthenticated_header:
             headers["www-authenticate"] = service.unauthenticated_header
         return Reply(status=problem.status, raw=_encode(service.error_body(problem, request_id)), headers=headers)
+
+
+def _unforeseen(error: Exception) -> Problem:
+    """What a caller may be told: never what the exception says."""
+    if passing(error):
+        return Unavailable("The database cannot do this now. Nothing was changed; try again later.")
+    if out_of_range(error):
+        return BadRequest("Invalid input: a value is larger than what can be kept.")
+    return Problem("An unexpected error prevented the server from fulfilling your request.")
 
 
 class Attributes(Mapping[str, Any]):
