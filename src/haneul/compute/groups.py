@@ -62,6 +62,7 @@ def for_boot(tx: Transaction, context: Context, hints: dict[str, Any], count: in
         row = get(tx, context, str(group_id))
     except NotFound as error:
         raise BadRequest(error.message)
+    tx.lock("server-group-members", row.id)
     most = quotas.limit(tx, row.project_id, "server_group_members")
     if 0 <= most < len(members(tx, [row.id])[row.id]) + count:
         raise TooMany("Quota exceeded, too many servers in group")

@@ -57,25 +57,25 @@ def _certificate_fingerprint(public_key: str) -> str:
     return ":".join(found[position:position + 2] for position in range(0, len(found), 2))
 
 
-def create(tx: Transaction, context: Context, user_id: str, name: str, public_key: str | None,
-           kind: str = "ssh") -> tuple[KeypairRow, str | None]:
-    """The row and, if no public key was given, the private key that is never seen again."""
+def generate(user_id: str, kind: str) -> tuple[str, str]:
+    """A private key, that is never seen again, and its public one or certificate. Takes long: never in a write transaction."""
+    return _generate() if kind == "ssh" else _generate_certificate(user_id)
+
+
+def create(tx: Transaction, context: Context, user_id: str, name: str, public_key: str, kind: str = "ssh") -> KeypairRow:
     tx.lock("quota", "compute", user_id)
     if 0 <= quotas.limit(tx, context.project_id or "", "key_pairs") <= _count(tx, user_id):
         raise TooMany("Quota exceeded, too many key pairs.")
     if tx.execute(select(KeypairRow.seq).where(KeypairRow.user_id == user_id, KeypairRow.name == name)).first():
         raise Conflict(f"Key pair '{name}' already exists.")
-    private: str | None = None
-    if public_key is None:
-        private, public_key = _generate() if kind == "ssh" else _generate_certificate(user_id)
-    elif len(public_key) > 65535:
+    if len(public_key) > 65535:
         raise BadRequest("Keypair data is invalid: the public key is too long")
     print_of = fingerprint(public_key) if kind == "ssh" else _certificate_fingerprint(public_key)
     row = KeypairRow(user_id=user_id, name=name, type=kind, fingerprint=print_of, public_key=public_key,
                      created_at=clock.now())
     tx.add(row)
     tx.flush()
-    return row, private
+    return row
 
 
 def _generate() -> tuple[str, str]:

@@ -109,14 +109,16 @@ def _moment(row: KeypairRow) -> str:
     return (clock.iso(row.created_at, micro=True) or "").removesuffix("Z")
 
 
-@routes.post("/os-keypairs", rule=_RULE + "create", status=201,
+@routes.post("/os-keypairs", rule=_RULE + "create", status=201, writes=False,
              body=[((2, 1), Create21), ((2, 2), Create22), ((2, 10), Create210), ((2, 92), Create292)])
 def create(call: Call, body: Create210) -> Reply:
+    """The key is made before the write begins: that takes long, and nobody else could write meanwhile."""
     new = body.keypair
     user_id = getattr(new, "user_id", None) or call.context.user_id or ""
     _check(call, "create", user_id)
-    row, private = keypairs.create(call.tx, call.context, user_id, shapes.name(new.name), new.public_key,
-                                   getattr(new, "type", "ssh"))
+    name, kind = shapes.name(new.name), getattr(new, "type", "ssh")
+    private, public = (None, new.public_key) if new.public_key is not None else keypairs.generate(user_id, kind)
+    row = call.cloud.database.transact(lambda tx: keypairs.create(tx, call.context, user_id, name, public, kind))
     found = {**_view(call, row), "user_id": row.user_id}
     if private is not None:
         found["private_key"] = private
