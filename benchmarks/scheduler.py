@@ -8,11 +8,14 @@ from __future__ import annotations
 import argparse
 import random
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from sqlalchemy import func, insert, select
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from haneul.fleet.model import HostRow
 from haneul.host.contract import HostFacts
