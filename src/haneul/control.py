@@ -19,7 +19,7 @@ import uvicorn
 from haneul.fleet.agents import Agents
 from haneul.fleet.hosts import Listeners, Polls
 from haneul.kernel import config as configuration
-from haneul.kernel import migrate, telemetry
+from haneul.kernel import migrate, structs, telemetry
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.config import Config, Paths
 from haneul.kernel.database import Database
@@ -34,6 +34,7 @@ log = structlog.get_logger("control")
 
 def build(config: Config, paths: Paths) -> tuple[Cloud, Application]:
     """A cloud that is ready to be served, database migrated and rooms bootstrapped; runner and reconcilers not started."""
+    structs.prepare()
     cloud = Cloud(config, paths)
     settings = config.database
     paths.control.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from haneul.host.contract import Disks, Fabric, Hypervisor
+from haneul.kernel import structs
 from haneul.kernel.config import Config, Paths
 
 
@@ -47,7 +48,11 @@ def cloud_id(paths: Paths) -> str:
 def open_hosts(config: Config, paths: Paths) -> list[Host]:
     name = config.host.name or socket.gethostname()
     paths.host.mkdir(parents=True, exist_ok=True)
-    if config.host.hypervisor == "fake":
+    fake = config.host.hypervisor == "fake"
+    for module in (f"fabric.{fabric_of(config)}", f"hypervisor.{'fake' if fake else 'qemu'}"):
+        importlib.import_module(f"haneul.host.{module}")
+    structs.prepare()
+    if fake:
         count = config.host.fake_hosts
         names = [name] if count == 1 else [f"{name}-{number:04d}" for number in range(1, count + 1)]
         return [_fake_host(config, paths, each) for each in names]
