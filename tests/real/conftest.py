@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from ground import Ground, Tenant
+
 from running import free_port
 
 HANEUL = Path(__file__).parents[2] / "haneul"

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from ground import Ground, Guest, Tenant, until
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect
-
-from ground import Ground, Guest, Tenant, until
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(os.geteuid() != 0, reason="a cloud needs root"), pytest.mark.timeout(600)]
 USER_DATA = "#!/bin/sh\necho user-data of $(hostname) by $(id -un) >/dev/console\necho here >/etc/from-user-data\n"

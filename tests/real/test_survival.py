@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ground import Ground, Guest, Pinger, Tenant, processes, traces, until
 from keystoneauth1.exceptions import ConnectionError as NotConnected
 from openstack.exceptions import SDKException
-
-from ground import Ground, Guest, Pinger, Tenant, processes, traces, until
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(os.geteuid() != 0, reason="a cloud needs root"), pytest.mark.timeout(900)]
 ENDED = ("ACTIVE", "ERROR")
