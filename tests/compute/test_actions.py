@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from compute_world import Boot, Nova
 
+from haneul.host.disks import qcow2
 from running import RunningCloud, wait_until
 
 
@@ -114,6 +115,15 @@ def test_rescue_and_unrescue(nova: Nova, boot: Boot) -> None:
     nova.wait(id, "RESCUE")
     nova.action(id, "unrescue", status=202)
     nova.wait(id, "ACTIVE")
+
+
+def test_a_rescue_disk_is_no_larger_than_the_flavors(nova: Nova, boot: Boot, cloud: RunningCloud) -> None:
+    client = cloud.connect("admin").image
+    huge = client.create_image(name="huge", disk_format="qcow2", container_format="bare", data=qcow2.empty(1 << 50), wait=True)
+    id = boot()["id"]
+    nova.action(id, "rescue", {"rescue_image_ref": huge.id}, status=400)
+    assert nova.server(id)["status"] == "ACTIVE"
+    client.delete_image(huge.id)
 
 
 def test_shelve_leaves_the_host_and_unshelve_comes_back(nova: Nova, boot: Boot, cloud: RunningCloud) -> None:

@@ -140,6 +140,7 @@ def rescue(tx: Transaction, context: Context, row: ServerRow, image_id: str | No
             raise
         facts = row.system["image"]  # the image is gone from the service, but still in the host's cache under its disk
     else:
+        boot.check_fit(_Size(row.flavor), image)  # its disk may grow to what the image says, and no quota would count it
         facts = boot.image_facts(image)
     _begin(tx, context, row, rebuild.rescue_server, "rescuing", rebuild.RescueArguments(server_id=row.id, image=facts))
 
