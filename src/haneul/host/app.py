@@ -235,16 +235,19 @@ class App:
         if fault is not None:
             await self._before(call, fault)
         upload = await self._threaded(call.host.disks.take_image, call.rest[0], declared, digest)  # type: ignore[attr-defined]
-        buffer = bytearray()
+        buffer, writing = bytearray(), asyncio.ensure_future(asyncio.sleep(0))
         try:
             async for chunk in call.chunks():
                 buffer += chunk
-                if len(buffer) >= CHUNK:
-                    full, buffer = buffer, bytearray()
-                    await self._threaded(upload.write, full)
+                if len(buffer) >= CHUNK:  # hashed and written while the next arrives
+                    await writing
+                    writing = asyncio.ensure_future(self._threaded(upload.write, buffer))
+                    buffer = bytearray()
+            await writing
             await self._threaded(upload.write, buffer)
             state = await self._threaded(upload.finish)
         except BaseException:
+            await asyncio.wait([writing])
             upload.abort()
             raise
         if fault is not None:
