@@ -17,6 +17,8 @@ from haneul.network.model import NetworkRow, SubnetRow
 
 routes = Routes()
 Name = Annotated[str, Meta(max_length=255)]
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+DnsName = Annotated[str, Meta(max_length=255, pattern=rf"\A({_LABEL}(\.{_LABEL})*\.?)?\Z")]  # ends up in dnsmasq's files
 Project = Annotated[str, Meta(max_length=255)]
 READ_ONLY = frozenset(
     {
@@ -46,7 +48,7 @@ class UpdateNetwork(Struct, kw_only=True, forbid_unknown_fields=True):
     is_default: bool | UnsetType = UNSET
     port_security_enabled: bool | UnsetType = UNSET
     mtu: Annotated[int, Meta(ge=0, le=65535)] | None | UnsetType = UNSET
-    dns_domain: Name | UnsetType = UNSET
+    dns_domain: DnsName | UnsetType = UNSET
     network_type: str | None | UnsetType = field(default=UNSET, name="provider:network_type")
     physical_network: str | None | UnsetType = field(default=UNSET, name="provider:physical_network")
     segmentation_id: int | None | UnsetType = field(default=UNSET, name="provider:segmentation_id")

@@ -14,7 +14,7 @@ from haneul.kernel.wire.routes import Routes
 from haneul.network import access, networks, ports
 from haneul.network.addresses import Wish
 from haneul.network.api import attributes, bodies, lists
-from haneul.network.api.networks import Name, Project
+from haneul.network.api.networks import DnsName, Name, Project
 from haneul.network.model import AllocationRow, MembershipRow, NetworkRow, PortRow
 
 routes = Routes()
@@ -68,7 +68,7 @@ class UpdatePort(Struct, kw_only=True, forbid_unknown_fields=True):
     host: Name | None | UnsetType = field(default=UNSET, name="binding:host_id")
     vnic_type: Literal["normal"] | UnsetType = field(default=UNSET, name="binding:vnic_type")
     profile: dict[str, Any] | None | UnsetType = field(default=UNSET, name="binding:profile")
-    dns_name: Name | UnsetType = UNSET
+    dns_name: DnsName | UnsetType = UNSET
 
 
 class CreatePort(UpdatePort, kw_only=True, forbid_unknown_fields=True):
