@@ -115,7 +115,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stay-root", action="store_true", help="for tests in scratch directories")
     options = parser.parse_args(arguments)
     paths = Paths(options.state.absolute())
-    config = configuration.load(paths.state, {"api": {"port": options.port}} if options.port else None)
+    try:
+        config = configuration.load(paths.state, {"api": {"port": options.port}} if options.port else None)
+    except configuration.ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
     telemetry.configure(config.log.level, config.log.format)
     sys.setswitchinterval(0.002)  # the event loop must not wait 5 ms for each busy thread
     paths.run.mkdir(parents=True, exist_ok=True)
