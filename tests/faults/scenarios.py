@@ -200,6 +200,7 @@ SCENARIOS: dict[str, Scenario] = {
     "compute.server.snapshot": Scenario(active, action("createImage", {"name": "snap"})),
     "compute.server.attach_interface": Scenario(active, attach),
     "compute.server.detach_interface": Scenario(attached, detach),
+    "compute.server.rewire": Scenario(active, action("injectNetworkInfo")),
     "network.wire": Scenario(active, subnet_changes),
     "image.import": Scenario(staged_image, import_staged, None),
 }

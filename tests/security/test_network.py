@@ -1,0 +1,65 @@
+"""Checks 19 and 20: nothing that users write reaches a host's files or rules unless it was understood here first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from running import RunningCloud
+
+LINES = ("x\ndhcp-script=/bin/sh", "x\r\naddn-hosts=/etc/passwd", "a\x00b", "a\u2028b", "tag:x,option:router,1.2.3.4\n")
+
+
+@pytest.fixture(scope="module")
+def network(cloud: RunningCloud) -> Iterator[tuple[httpx.Client, str]]:
+    api = cloud.http("member")
+    id = api.post("/network/v2.0/networks", json={"network": {"name": "lines"}}).json()["network"]["id"]
+    assert api.post("/network/v2.0/subnets", json={"subnet": {"network_id": id, "ip_version": 4, "cidr": "10.55.0.0/24"}}
+                    ).status_code == 201
+    yield api, id
+
+
+@pytest.mark.parametrize("text", LINES)
+def test_19_no_line_break_reaches_a_configuration_CVE_2021_40085(network: tuple[httpx.Client, str], text: str) -> None:
+    api, id = network
+    fields: list[dict[str, Any]] = [
+        {"extra_dhcp_opts": [{"opt_name": "bootfile-name", "opt_value": text}]},
+        {"extra_dhcp_opts": [{"opt_name": text, "opt_value": "x"}]},
+        {"extra_dhcp_opts": [{"opt_name": "3,1.2.3.4", "opt_value": "x"}]},
+        {"dns_name": text}, {"mac_address": text}, {"fixed_ips": [{"ip_address": text}]},
+        {"allowed_address_pairs": [{"ip_address": text}]}, {"device_owner": text + "n" * 300}]
+    for field in fields:
+        answer = api.post("/network/v2.0/ports", json={"port": {"network_id": id, **field}})
+        assert answer.status_code == 400, (field, answer.status_code, answer.text)
+    for field in ({"dns_nameservers": [text]}, {"host_routes": [{"destination": text, "nexthop": "10.56.0.1"}]},
+                  {"gateway_ip": text}, {"host_routes": [{"destination": "10.1.0.0/16", "nexthop": text}]}, {"cidr": text},
+                  {"allocation_pools": [{"start": text, "end": "10.56.0.9"}]}):
+        answer = api.post("/network/v2.0/subnets", json={"subnet": {
+            "network_id": id, "ip_version": 4, "cidr": "10.56.0.0/24", **field}})
+        assert answer.status_code == 400, (field, answer.status_code, answer.text)
+    answer = api.post("/network/v2.0/networks", json={"network": {"name": "n", "dns_domain": text}})
+    assert answer.status_code == 400, answer.text
+
+
+@pytest.mark.parametrize("rule", [
+    {"protocol": "tcp", "port_range_min": 0, "port_range_max": 70000},
+    {"protocol": "tcp", "port_range_min": 10, "port_range_max": 5},
+    {"protocol": "300"}, {"protocol": "tcp; flush ruleset"}, {"protocol": "icmp", "port_range_min": 256},
+    {"protocol": "icmp", "port_range_max": 3}, {"remote_ip_prefix": "10.0.0.0/33"}, {"remote_ip_prefix": "10.0.0.1/24; drop"},
+    {"remote_ip_prefix": "2001:db8::/32", "ethertype": "IPv4"}, {"protocol": "icmpv6", "ethertype": "IPv4"},
+    {"remote_ip_prefix": "::/0", "ethertype": "ipx"}, {"port_range_min": 1, "port_range_max": 2},
+    {"protocol": "vrrp", "port_range_min": 1, "port_range_max": 2}, {"direction": "sideways"},
+    {"remote_group_id": "0e0e0e0e-0000-4000-8000-00000000000e"}, {"protocol": "tcp", "port_range_min": -1, "port_range_max": 3}],
+    ids=lambda rule: ",".join(f"{key}={value}" for key, value in rule.items())[:50])
+def test_20_a_rule_that_no_host_can_express_fails_at_the_api_CVE_2019_9735(network: tuple[httpx.Client, str],
+                                                                           rule: dict[str, Any]) -> None:
+    api, _ = network
+    group = api.post("/network/v2.0/security-groups", json={"security_group": {"name": "odd"}}).json()["security_group"]["id"]
+    answer = api.post("/network/v2.0/security-group-rules", json={"security_group_rule": {
+        "security_group_id": group, "direction": "ingress", **rule}})
+    assert answer.status_code in (400, 404), answer.text
+    assert len(api.get(f"/network/v2.0/security-groups/{group}").json()["security_group"]["security_group_rules"]) == 2
+    assert api.delete(f"/network/v2.0/security-groups/{group}").status_code == 204
