@@ -46,7 +46,7 @@ def _file_of(image_id: str, status: str) -> str:
 
 def at_start(cloud: Cloud) -> None:
     """One control process: whatever transfer there was died with the last one."""
-    if cloud.database.sqlite and cloud.config.api.workers == 1:
+    if cloud.database.sqlite:
         uploads.release_dead(cloud, silent=0.0)
         for path in store.folder(cloud).glob(f"{store.PARTIAL}*"):
             path.unlink(missing_ok=True)

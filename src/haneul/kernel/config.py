@@ -30,8 +30,7 @@ class Api(Section):
     bind: str = "127.0.0.1"
     port: Port = 5000
     public_url: str = ""  # as clients reach it; empty: http://<bind>:<port>
-    workers: Positive = 1
-    threads: Positive = 16  # of the pool that runs request handlers, per worker
+    threads: Positive = 16  # of the pool that runs request handlers
     max_body_bytes: Positive = 1 << 20  # of a JSON body; streams have their own limits
     page_limit: Positive = 1000  # most items in one page of a list
     region: str = "RegionOne"

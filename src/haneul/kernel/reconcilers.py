@@ -104,7 +104,7 @@ class Reconcilers:
             self._signals[name].clear()
 
     def _lease(self, name: str, every: float) -> bool:
-        if self.cloud.config.api.workers == 1 and self.cloud.database.sqlite:
+        if self.cloud.database.sqlite:
             return True
         now, owner = clock.seconds(), self.cloud.runner.owner
         with self.cloud.database.write() as tx:
