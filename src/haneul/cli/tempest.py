@@ -49,6 +49,7 @@ def settings(paths: Paths, config: Config, api: Api, workspace: Path, web: str |
     newest = api.get(demo.NOVA + "/")["version"]["version"] if computing else "2.1"
     hosts = len(api.get(f"{demo.NOVA}/os-hypervisors")["hypervisors"]) if computing else 0
     fake = config.host.hypervisor == "fake"
+    patience = 60 if fake else 300
     images = [demo.upload_image(api, paths, name, None if fake else guest.ensure(Steps())) for name in ("guest", "guest-alt")]
     flavors = [demo.flavor(api, name) for name in ("m1.nano", "m1.micro")] if computing else ["", ""]
     public = demo.public_network(api, config) if networked else ""
@@ -69,7 +70,7 @@ def settings(paths: Paths, config: Config, api: Api, workspace: Path, web: str |
         "service-clients": {"http_timeout": 180},
         "service_available": {name: kind in offered for name, kind in SERVICES.items()} | {"horizon": False},
         "compute": {"image_ref": images[0], "image_ref_alt": images[1], "flavor_ref": flavors[0], "flavor_ref_alt": flavors[1],
-                    "build_interval": 1, "build_timeout": 300, "ready_wait": 0, "hypervisor_type": "QEMU",
+                    "build_interval": 1, "build_timeout": patience, "ready_wait": 0, "hypervisor_type": "QEMU",
                     "fixed_network_name": "", "min_microversion": "2.1", "max_microversion": newest,
                     "shelved_offload_time": 0, "min_compute_nodes": hosts},
         "compute-feature-enabled": {
@@ -78,14 +79,14 @@ def settings(paths: Paths, config: Config, api: Api, workspace: Path, web: str |
             "interface_attach": True, "vnc_console": not fake, "personality": False, "change_password": False,
             "live_migration": False, "cold_migration": False, "volume_multiattach": False, "swap_volume": False,
             "dhcp_domain": "." + config.compute.dhcp_domain},
-        "image": {"build_timeout": 300, "build_interval": 1, "hashing_algorithm": "sha512",
+        "image": {"build_timeout": patience, "build_interval": 1, "hashing_algorithm": "sha512",
                   "http_image": web or "", "http_qcow2_image": web or "",
                   "container_formats": "bare", "disk_formats": ["qcow2", "raw", "iso"]},
         "image-feature-enabled": {"api_v2": True, "import_image": web is not None, "os_glance_reserved": False, "manage_locations": False},
         "network": {"public_network_id": public, "floating_network_name": "public", "project_networks_reachable": False,
                     "shared_physical_network": False, "project_network_cidr": "10.100.0.0/16",
                     "project_network_mask_bits": 28, "project_network_v6_cidr": "2001:db8::/48",
-                    "project_network_v6_mask_bits": 64, "build_timeout": 300, "build_interval": 1},
+                    "project_network_v6_mask_bits": 64, "build_timeout": patience, "build_interval": 1},
         "network-feature-enabled": {"ipv6": True, "ipv6_subnet_attributes": True, "port_security": "port-security" in extensions,
                                     "floating_ips": True, "api_extensions": extensions},
         "placement": {"catalog_type": "placement", "endpoint_type": "public"},
