@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Start-up time and idle memory of a cloud: `benchmarks/footprint.py [--runs N]`.
 
-Starts a fresh cloud without a demo in a scratch state directory (`haneul up --detach --no-demo`), then stops and starts it again N
-times and prints the seconds each took, and the proportional memory (PSS) of all its processes ten seconds after the last.
+Starts a fresh cloud without a demo in a scratch state directory (`haneul up --detach --no-demo`), then stops and starts it
+again N times and prints the seconds each took, and the proportional memory (PSS) of all its processes ten seconds after the last.
 """
 
 from __future__ import annotations
@@ -46,8 +46,10 @@ def main() -> None:
     parser.add_argument("--hypervisor", default="fake")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="haneul-bench-") as folder:
+        Path(folder).chmod(0o755)  # the control plane is not root
         state = Path(folder) / "state"
-        up = ("up", "--detach", "--no-demo", "--state", str(state), "--port", str(options.port), "--hypervisor", options.hypervisor)
+        up = ("up", "--detach", "--no-demo", "--state", str(state), "--port", str(options.port), "--hypervisor",
+              options.hypervisor)
         try:
             print(f"first start   {haneul(*up):6.2f} s")
             times = []
