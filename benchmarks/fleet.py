@@ -120,7 +120,8 @@ def main() -> None:
     parser.add_argument("--servers", type=int, default=10000)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    with own_cloud(host={"fake_hosts": options.hosts, "heartbeat_seconds": 5.0, "name": "host"}) as cloud:
+    with own_cloud(log={"level": "error", "format": "text"}, host={
+            "fake_hosts": options.hosts, "heartbeat_seconds": 5.0, "name": "host"}) as cloud:
         found = run(cloud, options.hosts, options.servers)
     for name, value in found.items():
         print(f"{name:16} {json.dumps(value) if not isinstance(value, float) else round(value, 2)}")

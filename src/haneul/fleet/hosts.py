@@ -23,7 +23,7 @@ from haneul.kernel.telemetry import HOSTS
 log = structlog.get_logger("fleet")
 POLLS_AT_ONCE = 64
 ROUND_SECONDS = 2.0
-ENROL_AT_ONCE = 20  # a thousand hosts must not keep everybody else from writing
+ENROL_AT_ONCE = 20
 OnEnrol = Callable[[Transaction, HostRow, HostFacts], None]
 OnReport = Callable[[Cloud, str, list[ServerState]], None]
 
@@ -121,33 +121,47 @@ def _unknown(cloud: Cloud, names: list[str]) -> int:
 
 def _keep(cloud: Cloud, endpoint: str, reports: list[HostReport], known: dict[str, Any]) -> int:
     now = clock.seconds()
-    refresh = cloud.config.host.heartbeat_seconds
+    due = now - cloud.config.host.heartbeat_seconds
     changed: list[HostReport] = []
     beating: list[str] = []
     for report in reports:
         row = known.get(report.name)
-        if row is None or row.state != "up" or row.endpoint != endpoint or row.facts != msgspec.to_builtins(report.facts):
+        if row is None or row.state != "up" or row.endpoint != endpoint:
             changed.append(report)
-        elif row.heartbeat < now - refresh:
+            continue
+        if row.heartbeat < due:
             beating.append(report.name)
+        if row.facts != msgspec.to_builtins(report.facts):
+            changed.append(report)
     if beating:
         with cloud.database.write() as tx:
             tx.core(_BEAT, names=beating, now=now)
-    for first in range(0, len(changed), ENROL_AT_ONCE):
-        with cloud.database.write() as tx:
-            for report in changed[first:first + ENROL_AT_ONCE]:
-                _enrol(tx, endpoint, report, now)
+    returned = _enrol_all(cloud, endpoint, changed)
     for report in reports:
         for reported in cloud.get(Listeners).reported:
             reported(cloud, report.name, report.servers)
-    return sum(report.name not in known or known[report.name].state != "up" for report in changed)
+    return returned
 
 
-def _enrol(tx: Transaction, endpoint: str, report: HostReport, now: float) -> None:
-    """A host that is new, back, or not what it was."""
-    told = msgspec.to_builtins(report.facts)
+def _enrol_all(cloud: Cloud, endpoint: str, reports: list[HostReport]) -> int:
+    """A few a transaction, and after a while the rest in the next round: while a thousand hosts enrol, others want to write
+    and the heartbeats of those that are there must not grow old. How many are up that were not."""
+    end, returned = clock.seconds() + ROUND_SECONDS, 0
+    for first in range(0, len(reports), ENROL_AT_ONCE):
+        with cloud.database.write() as tx:
+            for report in reports[first:first + ENROL_AT_ONCE]:
+                returned += _enrol(tx, endpoint, report)
+        if clock.seconds() > end:
+            break
+    return returned
+
+
+def _enrol(tx: Transaction, endpoint: str, report: HostReport) -> bool:
+    """A host that is new, back, or not what it was. Whether it is up and was not."""
+    told, now = msgspec.to_builtins(report.facts), clock.seconds()
     row = tx.get(HostRow, report.name)
     grown = row is None or row.facts != told
+    returned = row is None or row.state != "up"
     if row is None:
         number = tx.execute(select(func.coalesce(func.max(HostRow.number), 0))).scalar_one() + 1
         row = HostRow(name=report.name, id=ids.new(), number=number, endpoint=endpoint, facts=told, created_at=clock.now(),
@@ -160,6 +174,7 @@ def _enrol(tx: Transaction, endpoint: str, report: HostReport, now: float) -> No
         row.facts, row.updated_at = told, clock.now()
         for listener in tx.cloud.get(Listeners).enrolled:
             listener(tx, row, report.facts)
+    return returned
 
 
 def _mark_silent(cloud: Cloud) -> int:
