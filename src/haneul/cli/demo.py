@@ -227,5 +227,9 @@ def _log_in(address: str, key: Path) -> None:
         except subprocess.TimeoutExpired:
             return False
 
-    wait(f"an ssh server at {address}", banner, 240, 0.2)
-    wait(f"a login at {address}", session, 90, 0.5)
+    for what, ready, seconds, pause in (("an ssh server", banner, 240, 0.2), ("a login", session, 90, 0.5)):
+        try:
+            wait(what, ready, seconds, pause)
+        except Stop as stop:
+            raise Stop(f"the cloud is up, but its first server does not let us in at {address}: {stop} `openstack console log "
+                       "show hello` tells how far it came.") from stop

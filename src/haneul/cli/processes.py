@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+import haneul
 from haneul.cli.supervise import start_ticks as start_ticks
 from haneul.kernel.config import Paths
 
@@ -99,7 +101,14 @@ def spec(paths: Paths) -> bytes:
         {"name": "agent", "argv": [sys.executable, "-m", "haneul.host.agent", "--state", state, "--socket-group", "haneul"],
          "log": str(paths.logs / "agent.log")}]
     settings = [file.read_text() if file.exists() else "" for file in (paths.config, paths.chosen)]
-    return msgspec.json.encode({"children": children, "source": os.environ.get("PYTHONPATH", ""), "settings": settings})
+    return msgspec.json.encode({"children": children, "source": os.environ.get("PYTHONPATH", ""), "version": _version(),
+                                "settings": settings})
+
+
+def _version() -> str:
+    """Changes with the sources, so that `up` after an update starts the new ones."""
+    files = sorted(Path(haneul.__file__).parent.rglob("*.py"))
+    return sha256(repr([(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]).encode()).hexdigest()[:16]
 
 
 def launch(paths: Paths) -> None:
