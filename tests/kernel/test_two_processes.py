@@ -158,6 +158,6 @@ def test_of_two_actions_at_once_one_is_refused(pair: tuple[RunningCloud, Running
             found = at_once(*(lambda http=http: http.post(f"{server}/action", json={action: None}).status_code
                               for http in (one, two)))
             assert sorted(found) == [202, 409], action
-            wait_until(lambda: one.get(server).json()["server"]["status"] == status, 20, status)
+            wait_until(lambda wanted=status: one.get(server).json()["server"]["status"] == wanted, 20, status)
         assert one.delete(server).status_code == 204
         wait_until(lambda: one.get(server).status_code == 404, 20, "the end")
