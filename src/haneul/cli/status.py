@@ -27,7 +27,8 @@ def gather(paths: Paths) -> dict[str, Any]:
         problems.append(f"the agent does not answer on {paths.agent_socket}")
     found: dict[str, Any] = {"url": state.url(config), "state": str(paths.state), "processes": running,
                              "memory_mib": round(sum(process.pss_mib or 0 for process in running), 1),
-                             "hosts": None, "servers": None, "tasks": None, "leaks": None, "problems": problems}
+                             "hosts": None, "servers": None, "tasks": None, "leaks": None, "reconcilers": None,
+                             "problems": problems}
     if "control" in names and not answers(config):
         problems.append(f"the control plane does not answer at {state.url(config)}")
     elif "control" in names:
@@ -36,6 +37,8 @@ def gather(paths: Paths) -> dict[str, Any]:
         except (ApiError, OSError, http.client.HTTPException) as error:
             problems.append(f"the control plane does not tell its status: {error}")
     problems += [f"host {host['name']} is {host['state']}" for host in found["hosts"] or [] if host["state"] != "up"]
+    problems += [f"the reconciler {each['name']} has failed for {age(each['age'])}: {each['message']}"
+                 for each in found["reconcilers"] or []]
     return found
 
 

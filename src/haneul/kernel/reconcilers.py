@@ -60,6 +60,7 @@ class Reconcilers:
         self._signals = {name: threading.Event() for name in _registry}
         self._stopping = False
         self._threads: list[threading.Thread] = []
+        self.failing: dict[str, tuple[float, str]] = {}  # of this process: since when, and what the last round said
 
     def start(self) -> None:
         with self.cloud.database.write() as tx:
@@ -94,11 +95,14 @@ class Reconcilers:
                 if self._lease(_leased_as[name], every):
                     mended = mend(self.cloud)
                     RECONCILED.labels(name, "done").inc()
+                    self.failing.pop(name, None)
                     if mended:
                         MENDED.labels(name).inc(mended)
                         log.info("mended", reconciler=name, count=mended)
-            except Exception:
+            except Exception as error:
                 RECONCILED.labels(name, "failed").inc()
+                since = self.failing.get(name, (clock.seconds(),))[0]
+                self.failing[name] = since, f"{type(error).__name__}: {error}".splitlines()[0][:200]
                 log.exception("reconciler", reconciler=name)  # the next round tries again
             self._signals[name].wait(max(0.05, every - (time.monotonic() - started)))
             self._signals[name].clear()

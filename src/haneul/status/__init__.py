@@ -27,7 +27,9 @@ MOST = 50
 
 @routes.get("/status", rule="haneul:status")
 def show(call: Call) -> dict[str, Any]:
-    return {"status": {"hosts": _hosts(call), "servers": _servers(call), "tasks": _tasks(call), "leaks": _leaks(call)}}
+    return {"status": {"hosts": _hosts(call), "servers": _servers(call), "tasks": _tasks(call), "leaks": _leaks(call),
+                       "reconcilers": [{"name": name, "age": round(clock.seconds() - since, 1), "message": text}
+                                       for name, (since, text) in dict(call.cloud.reconcilers.failing).items()]}}
 
 
 def _hosts(call: Call) -> list[dict[str, Any]]:
