@@ -46,7 +46,8 @@ def seeming_cloud() -> Iterator[Path]:
 def _run(programs: Path, state: Path, workspace: Path, chosen: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Runs what the expression chooses, says what became of it in any case, and fails with Tempest's own account."""
     environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONWARNINGS": "ignore"}
-    subprocess.run([programs / "tempest", "init", workspace], check=True, env=environment, stdout=subprocess.DEVNULL)
+    subprocess.run([programs / "tempest", "init", "--workspace-path", workspace.with_name("known.yaml"), workspace], check=True,
+                   env=environment, stdout=subprocess.DEVNULL)  # else the user's own list of workspaces would learn of it
     subprocess.run([HANEUL, "tempest-config", "--state", state, "-o", workspace / "etc" / "tempest.conf"], check=True)
     run = subprocess.run([programs / "tempest", "run", "--regex", chosen, "--concurrency", "1"], cwd=workspace, env=environment,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
