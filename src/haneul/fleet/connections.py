@@ -1,6 +1,6 @@
 """HTTP/1.1 to one agent process, over its Unix socket or TCP: connections kept open, one call at a time on each.
 
-The standard library's client: a boot makes five calls, and each costs a tenth of what a general client takes.
+The standard library's client: a boot makes five calls, and each costs a third of what a general client takes.
 """
 
 from __future__ import annotations
