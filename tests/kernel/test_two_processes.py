@@ -108,7 +108,7 @@ def test_a_name_is_given_once(pair: tuple[RunningCloud, RunningCloud]) -> None:
     with pair[0].http() as one, pair[1].http() as two:
         for number in range(5):
             body = {"project": {"name": f"wanted-{number}", "domain_id": "default"}}
-            found = at_once(*(lambda http=http: http.post("/identity/v3/projects", json=body).status_code
+            found = at_once(*(lambda http=http, body=body: http.post("/identity/v3/projects", json=body).status_code
                               for http in (one, two, one, two)))
             assert sorted(found) == [201, 409, 409, 409]
 
@@ -155,7 +155,7 @@ def test_of_two_actions_at_once_one_is_refused(pair: tuple[RunningCloud, Running
         wait_until(lambda: one.get(server).json()["server"]["status"] in ("ACTIVE", "ERROR"), 20, "the server")
         assert one.get(server).json()["server"]["status"] == "ACTIVE", one.get(server).text
         for action, status in (("os-stop", "SHUTOFF"), ("os-start", "ACTIVE")) * 2:
-            found = at_once(*(lambda http=http: http.post(f"{server}/action", json={action: None}).status_code
+            found = at_once(*(lambda http=http, action=action: http.post(f"{server}/action", json={action: None}).status_code
                               for http in (one, two)))
             assert sorted(found) == [202, 409], action
             wait_until(lambda wanted=status: one.get(server).json()["server"]["status"] == wanted, 20, status)
