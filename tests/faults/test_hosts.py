@@ -76,7 +76,9 @@ def test_a_boot_that_cannot_be_is_a_clean_error(stage: Stage, agent: Agent, verb
     stage.until("ERROR")
     agent.clear()
     found = stage.server()
-    assert found is not None and "the shelf is full" in found["fault"]["message"], found
+    assert found is not None
+    assert "the shelf is full" in found["fault"]["details"], "the administrator reads what the host said"
+    assert found["fault"]["message"].startswith("The host ") and "shelf" not in found["fault"]["message"], found["fault"]
     assert found["fault"]["code"] == (507 if error == "no_room" else 500)
     assert found["OS-EXT-SRV-ATTR:host"] is None
     assert_sound(stage.cloud)
