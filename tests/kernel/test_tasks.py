@@ -266,3 +266,14 @@ def test_what_follows_a_commit_cannot_undo_it(cloud: Cloud) -> None:
         tx.after_commit(fail)
         good.submit(tx, Words("a"))
     assert settle(cloud)[0].state == "done"
+
+
+@pytest.mark.parametrize("change", [{"arguments": {"text": 5}}, {"kind": "test.gone"}, {"step": 9}])
+def test_a_task_that_this_release_cannot_read_ends(cloud: Cloud, change: dict[str, Any]) -> None:
+    with cloud.database.write() as tx:
+        task_id = good.submit(tx, Words("old"), resource="server:z", after=0.1)
+        for name, value in change.items():
+            setattr(tx.query(TaskRow).filter_by(id=task_id).one(), name, value)
+    run(cloud, good, "new", resource="server:z")
+    old, new = rows(cloud)
+    assert (old.state, new.state) == ("failed", "done") and "release" in old.fault["message"]

@@ -230,9 +230,12 @@ class Runner:
         row = TaskRow(**found) if found else None
         if row is None or row.lease_owner != self.owner or row.state not in ACTIVE:
             return
-        task = registered()[row.kind]
         structlog.contextvars.bind_contextvars(request_id=row.request_id, task=row.id, kind=row.kind)
         try:
+            task = registered().get(row.kind)
+            if task is None or not _understood(task, row):
+                self._give_up(row)
+                return
             while row.state in ACTIVE and not self._stopping:
                 if not (self._forward(task, row) if row.state == READY else self._backward(task, row)):
                     return
@@ -335,6 +338,14 @@ class Runner:
         TASK_STEPS.labels(row.kind, step.name, "failed").observe(entry["seconds"])
         self._apply(row, values)
 
+    def _give_up(self, row: TaskRow) -> None:
+        """Ends a task that this release cannot read, left by another one; the reconcilers see to its object."""
+        log.error("a task of another release cannot be read")
+        fault = {"message": "The task was left by another release.", "details": "", "code": 500, "class": "Fault"}
+        with self.cloud.database.write() as tx:
+            self._update(tx, row, {"state": FAILED, "finished": clock.seconds(), "fault": fault})
+        self._look_at(0.0)
+
     def _end_failed(self, task: Task[Any], row: TaskRow) -> None:
         told = row.fault or {"message": "", "details": "", "code": 500, "class": "Fault"}
         kind = {"Cancelled": Cancelled, "DeadlineExceeded": DeadlineExceeded}.get(told["class"], Fault)
@@ -392,6 +403,14 @@ def _check_deadlines(task: Task[Any], step: Step, row: TaskRow, now: float) -> N
         return
     wait = f" while waiting for {row.waiting_for}" if row.waiting_for and not row.attempts else ""
     raise DeadlineExceeded(f"{told}{wait}.", row.waiting_for or "")
+
+
+def _understood(task: Task[Any], row: TaskRow) -> bool:
+    try:
+        msgspec.convert(row.arguments, task.arguments)
+    except msgspec.ValidationError:
+        return False
+    return row.step < len(task.steps)
 
 
 def _no_commit(work: Work[Any]) -> Any:
