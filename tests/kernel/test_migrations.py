@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from sqlalchemy import inspect
+
 import haneul.rooms  # noqa: F401 - the models of every room
 from haneul.kernel import migrate, migrations
 from haneul.kernel.config import Paths
-from haneul.kernel.database import Database
+from haneul.kernel.database import Base, Database
 from running import database_url
 
 
@@ -24,6 +26,17 @@ def test_migrations_lead_to_the_models(tmp_path: Path) -> None:
     database, _ = migrated(tmp_path)
     assert migrate.current(database) == migrate.head()
     assert migrations.difference(database) == []
+    database.close()
+
+
+def test_no_index_is_forgotten(tmp_path: Path) -> None:
+    """By name: Alembic compares no expressions on SQLite."""
+    database, _ = migrated(tmp_path)
+    inspector = inspect(database.engine)
+    found = {index["name"] for table in inspector.get_table_names() for index in inspector.get_indexes(table)}
+    with sqlite3.connect(tmp_path / "control" / "haneul.db") as raw:
+        found |= {name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    assert {index.name for table in Base.metadata.tables.values() for index in table.indexes} <= found
     database.close()
 
 

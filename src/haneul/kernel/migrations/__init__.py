@@ -9,6 +9,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import Column
 
 from haneul.kernel.database import Base, Database
 
@@ -35,7 +36,10 @@ def write(database: Database, message: str) -> None:
 
 
 def difference(database: Database) -> list[Any]:
-    """What the models have and a migrated database has not, or the other way round."""
+    """What the models have and a migrated database has not, or the other way round; indexes on expressions left out, which
+    databases spell in their own ways."""
     with database.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(connection, opts={
+            "compare_type": True, "include_object": lambda thing, name, kind, reflected, other:
+                kind != "index" or all(isinstance(part, Column) for part in thing.expressions)})
         return [entry for entry in compare_metadata(context, Base.metadata)]

@@ -8,7 +8,6 @@ down_revision = None
 
 
 def upgrade() -> None:
-
     op.create_table('address_scopes',
     sa.Column('ip_version', sa.Integer(), nullable=False),
     sa.Column('shared', sa.Boolean(), nullable=False),
@@ -585,6 +584,8 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('inventories', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_inventories_provider_id'), ['provider_id'], unique=False)
+    # an index on an expression, which Alembic does not see on SQLite
+    op.create_index('ix_inventories_free', 'inventories', ['resource_class', sa.text('(total - reserved - used)')])
 
     op.create_table('ports',
     sa.Column('network_id', sa.String(length=36), nullable=False),
@@ -892,9 +893,7 @@ def upgrade() -> None:
 
 
 
-
 def downgrade() -> None:
-
     with op.batch_alter_table('ip_allocations', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_ip_allocations_port_id'))
         batch_op.drop_index(batch_op.f('ix_ip_allocations_network_id'))
@@ -972,6 +971,7 @@ def downgrade() -> None:
 
     op.drop_table('ports')
     with op.batch_alter_table('inventories', schema=None) as batch_op:
+        batch_op.drop_index('ix_inventories_free')
         batch_op.drop_index(batch_op.f('ix_inventories_provider_id'))
 
     op.drop_table('inventories')
@@ -1090,4 +1090,3 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_address_scopes_project_id'))
 
     op.drop_table('address_scopes')
-
