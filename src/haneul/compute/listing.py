@@ -60,7 +60,7 @@ def find(tx: Transaction, context: Context, filters: Filters, columns: tuple[Any
         query = query.where(ServerRow.id.in_(_with_addresses(tx, filters)))
     after = _marker(tx, filters, sort, marker) if marker is not None else None
     keys = {**SORTS, "id": ServerRow.id}
-    return list(tx.execute(paging.order(query, keys, sort, after).limit(limit)).all())
+    return list(tx.core(paging.order(query, keys, sort, after).limit(limit)))
 
 
 def _marker(tx: Transaction, filters: Filters, sort: paging.Sort, marker: str) -> SimpleNamespace:

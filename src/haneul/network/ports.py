@@ -169,7 +169,10 @@ def create_many(tx: Transaction, context: Context, wanted: Sequence[NewPort], *,
 def _networks(
     tx: Transaction, context: Context, ids: set[str]
 ) -> tuple[dict[str, NetworkRow], dict[str, list[SubnetRow]]]:
-    networks = {row.id: row for row in tx.execute(_NETWORKS, {"ids": list(ids)}).scalars()}
+    if len(ids) == 1:  # at hand already where the caller holds it
+        networks = {id: known for id in ids if (known := tx.get(NetworkRow, id)) is not None}
+    else:
+        networks = {row.id: row for row in tx.execute(_NETWORKS, {"ids": list(ids)}).scalars()}
     for id in ids:
         if id not in networks:
             raise NetworkNotFound(id)

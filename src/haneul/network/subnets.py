@@ -71,7 +71,7 @@ def create(tx: Transaction, context: Context, network: NetworkRow, new: NewSubne
     cidr = _cidr(new.cidr, new.ip_version)
     _check_modes(new, cidr)
     tx.lock("network", network.id)
-    siblings = list(tx.execute(_OF_NETWORK, {"network": network.id}).scalars())
+    siblings = _of(tx, network.id)
     for other in siblings:
         if other.ip_version == new.ip_version and ipaddress.ip_network(other.cidr).overlaps(cidr):
             raise InvalidInput(
@@ -103,7 +103,7 @@ def create(tx: Transaction, context: Context, network: NetworkRow, new: NewSubne
     )
     tx.add(row)
     tx.flush()
-    serve_dhcp(tx, network)
+    serve_dhcp(tx, network, [*siblings, row])
     if is_automatic(row):
         _add_automatic(tx, row)
     changes.of_networks(tx, [network.id])
@@ -134,7 +134,7 @@ def update(tx: Transaction, row: SubnetRow, values: dict[str, Any]) -> SubnetRow
     row.touch()
     tx.flush()
     if dhcp_changes:
-        serve_dhcp(tx, tx.get_one(NetworkRow, row.network_id))
+        serve_dhcp(tx, tx.get_one(NetworkRow, row.network_id), _of(tx, row.network_id))
     changes.of_networks(tx, [row.network_id])
     changes.of_subnets(tx, [row.id])
     return row
@@ -164,7 +164,7 @@ def delete(tx: Transaction, row: SubnetRow) -> None:
     )
     tx.delete(row)
     tx.flush()
-    serve_dhcp(tx, network)
+    serve_dhcp(tx, network, _of(tx, network.id))
     changes.of_networks(tx, [network.id])
     changes.note(tx, [(host, "ports", id) for host, id in bound])
 
@@ -172,11 +172,16 @@ def delete(tx: Transaction, row: SubnetRow) -> None:
 # ---------------------------------------------------------------- DHCP
 
 
-def serve_dhcp(tx: Transaction, network: NetworkRow) -> None:
-    """One `network:dhcp` port a network, with an address of every subnet that is served; none, no port."""
+def _of(tx: Transaction, network_id: str) -> list[SubnetRow]:
+    return list(tx.execute(_OF_NETWORK, {"network": network_id}).scalars())
+
+
+def serve_dhcp(tx: Transaction, network: NetworkRow, subnets: list[SubnetRow]) -> None:
+    """One `network:dhcp` port a network, with an address of every subnet that is served; none, no port. `subnets` are all of
+    the network's."""
     from haneul.network import ports
 
-    served = [subnet for subnet in tx.execute(_OF_NETWORK, {"network": network.id}).scalars() if subnet.enable_dhcp]
+    served = [subnet for subnet in subnets if subnet.enable_dhcp]
     wanted = [subnet for subnet in served if not (is_automatic(subnet) and subnet.ipv6_ra_mode is None)]
     port = tx.execute(_DHCP_PORT, {"network": network.id}).scalar()
     if not wanted or network.external:

@@ -86,8 +86,7 @@ def page(call: Call, listing: Listing) -> tuple[list[Any], list[dict[str, str]]]
     query = paging.order(query, listing.columns, sort, last)
     if limit is not None:
         query = query.limit(limit)
-    found = call.tx.execute(query)
-    rows = list(found.all() if listing.light else found.scalars())
+    rows = list(call.tx.core(query)) if listing.light else list(call.tx.execute(query).scalars())
     if reverse:
         rows.reverse()
     return rows, _links(call, rows, limit, reverse)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from operator import attrgetter
+from typing import Annotated, Any, Literal, cast
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
-from sqlalchemy import bindparam, select
+from sqlalchemy import Table, bindparam, select
 
+from haneul.kernel import clock
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest
 from haneul.kernel.wire.call import Call
@@ -78,40 +80,39 @@ class CreatePort(UpdatePort, kw_only=True, forbid_unknown_fields=True):
     tags: list[Annotated[str, Meta(max_length=255)]] | UnsetType = UNSET
 
 
-_LIGHT = tuple(
-    getattr(PortRow, name)
-    for name in (
-        "id",
-        "project_id",
-        "name",
-        "description",
-        "tags",
-        "revision_number",
-        "created_at",
-        "updated_at",
-        "network_id",
-        "mac_address",
-        "status",
-        "admin_state_up",
-        "device_id",
-        "device_owner",
-        "host",
-        "vnic_type",
-        "profile",
-        "port_security_enabled",
-        "allowed_address_pairs",
-        "extra_dhcp_opts",
-        "dns_name",
-    )
+_SHOWN = (
+    "id",
+    "project_id",
+    "name",
+    "description",
+    "tags",
+    "revision_number",
+    "created_at",
+    "updated_at",
+    "network_id",
+    "mac_address",
+    "status",
+    "admin_state_up",
+    "device_id",
+    "device_owner",
+    "host",
+    "vnic_type",
+    "profile",
+    "port_security_enabled",
+    "allowed_address_pairs",
+    "extra_dhcp_opts",
+    "dns_name",
 )
+_LIGHT = tuple(getattr(PortRow, name) for name in _SHOWN)
+_of_port = attrgetter(*_SHOWN)
+_allocation, _membership = (cast(Table, model.__table__) for model in (AllocationRow, MembershipRow))
+_IDS: Any = bindparam("ids", expanding=True)
 _ADDRESSES = (
-    select(AllocationRow.port_id, AllocationRow.subnet_id, AllocationRow.ip_address)
-    .where(AllocationRow.port_id.in_(bindparam("ids", expanding=True)))
-    .order_by(AllocationRow.number)
+    select(_allocation.c.port_id, _allocation.c.subnet_id, _allocation.c.ip_address)
+    .where(_allocation.c.port_id.in_(_IDS))
+    .order_by(_allocation.c.number)
 )
-_MEMBERSHIPS = select(MembershipRow.port_id, MembershipRow.security_group_id).where(
-    MembershipRow.port_id.in_(bindparam("ids", expanding=True))
-)
+_MEMBERSHIPS = select(_membership.c.port_id, _membership.c.security_group_id).where(_membership.c.port_id.in_(_IDS))
 
 
 def view(tx: Transaction, rows: list[Any]) -> list[dict[str, Any]]:
@@ -126,40 +127,72 @@ def _details(tx: Transaction, rows: list[Any]) -> tuple[dict[str, list[dict[str,
         return {row.id: row.fixed_ips for row in rows}, {row.id: row.security_groups for row in rows}
     ips: dict[str, list[dict[str, str]]] = {row.id: [] for row in rows}
     groups: dict[str, list[str]] = {row.id: [] for row in rows}
-    for port, subnet, ip in tx.execute(_ADDRESSES, {"ids": list(ips)}):
+    for port, subnet, ip in tx.core(_ADDRESSES, ids=list(ips)):
         ips[port].append({"subnet_id": subnet, "ip_address": ip})
-    for port, group in tx.execute(_MEMBERSHIPS, {"ids": list(ips)}):
+    for port, group in tx.core(_MEMBERSHIPS, ids=list(ips)):
         groups[port].append(group)
     return ips, groups
 
 
 def _view(row: Any, ips: list[dict[str, str]], groups: list[str], domain: str) -> dict[str, Any]:
+    """Taken apart at once: in a long list attribute by attribute is what costs."""
+    (
+        id,
+        project,
+        name,
+        description,
+        tags,
+        revision,
+        created,
+        updated,
+        network,
+        mac,
+        status,
+        up,
+        device,
+        owner,
+        host,
+        vnic_type,
+        profile,
+        secure,
+        pairs,
+        options,
+        dns_name,
+    ) = _of_port(row) if isinstance(row, PortRow) else row
     return {
-        **attributes.standard(row),
-        "network_id": row.network_id,
-        "mac_address": row.mac_address,
-        "status": row.status,
-        "admin_state_up": row.admin_state_up,
-        "device_id": row.device_id,
-        "device_owner": row.device_owner,
+        "id": id,
+        "project_id": project,
+        "tenant_id": project,
+        "name": name,
+        "description": description,
+        "tags": tags,
+        "revision_number": revision,
+        "created_at": clock.iso(created),
+        "updated_at": clock.iso(updated),
+        "network_id": network,
+        "mac_address": mac,
+        "status": status,
+        "admin_state_up": up,
+        "device_id": device,
+        "device_owner": owner,
         "fixed_ips": ips,
         "security_groups": groups,
-        "port_security_enabled": row.port_security_enabled,
-        "allowed_address_pairs": row.allowed_address_pairs,
-        "extra_dhcp_opts": row.extra_dhcp_opts,
-        "dns_name": row.dns_name,
-        "dns_assignment": [_assignment(row, entry["ip_address"], domain) for entry in ips],
-        "binding:host_id": row.host,
-        "binding:vnic_type": row.vnic_type,
-        "binding:profile": row.profile,
-        "binding:vif_type": "bridge" if row.host else "unbound",
-        "binding:vif_details": {"port_filter": True, "connectivity": "l2"} if row.host else {},
+        "port_security_enabled": secure,
+        "allowed_address_pairs": pairs,
+        "extra_dhcp_opts": options,
+        "dns_name": dns_name,
+        "dns_assignment": [_assignment(dns_name, entry["ip_address"], domain) for entry in ips],
+        "binding:host_id": host,
+        "binding:vnic_type": vnic_type,
+        "binding:profile": profile,
+        "binding:vif_type": "bridge" if host else "unbound",
+        "binding:vif_details": {"port_filter": True, "connectivity": "l2"} if host else {},
         "resource_request": None,
     }
 
 
-def _assignment(row: Any, ip: str, domain: str) -> dict[str, str]:
-    hostname = row.dns_name or f"host-{ip.replace('.', '-').replace(':', '-')}"
+def _assignment(dns_name: str, ip: str, domain: str) -> dict[str, str]:
+    hostname = dns_name or f"host-{ip.replace('.', '-').replace(':', '-')}"
     return {"hostname": hostname, "ip_address": ip, "fqdn": f"{hostname}.{domain}."}
 
 
