@@ -9,6 +9,7 @@ from haneul.compute import metadata
 from haneul.compute.metadata import Guest
 from haneul.compute.tasks.machine import remember
 from haneul.kernel import clock
+from haneul.kernel.database import Transaction
 from haneul.kernel.errors import Conflict, Forbidden, NotFound
 from haneul.kernel.wire.call import Call, Reply
 from haneul.kernel.wire.errors import nova
@@ -19,8 +20,8 @@ SKEW_SECONDS = 300.0
 PASSWORD_BYTES = 255 * 4
 
 
-def _guest(call: Call) -> Guest:
-    """Who asks. The signature covers port and time; anybody else than an agent of this cloud is refused."""
+def _port(call: Call) -> str:
+    """The port that asks. The signature covers port and time; anybody else than an agent of this cloud is refused."""
     port, stamp = call.headers.get("x-haneul-port-id", ""), call.headers.get("x-haneul-timestamp", "")
     given = call.headers.get("x-haneul-signature", "")
     try:
@@ -36,7 +37,11 @@ def _guest(call: Call) -> Guest:
         late = SKEW_SECONDS + 1
     if not late <= SKEW_SECONDS:
         raise Forbidden("The signature is too old.")
-    found = metadata.of_port(call.tx, port)
+    return port
+
+
+def _guest(tx: Transaction, port: str) -> Guest:
+    found = metadata.of_port(tx, port)
     if found is None:
         raise NotFound()
     return found
@@ -48,13 +53,13 @@ def _text(value: str | bytes, kind: str = "text/plain; charset=utf-8") -> Reply:
 
 @routes.get("", rule=None, anonymous=True)
 def root(call: Call) -> Reply:
-    _guest(call)
+    _guest(call.tx, _port(call))
     return _text("\n".join([*metadata.EC2_VERSIONS, "latest", "openstack"]))
 
 
 @routes.get("/{rest:path}", rule=None, anonymous=True)
 def get(call: Call) -> Reply:
-    guest = _guest(call)
+    guest = _guest(call.tx, _port(call))
     parts = [part for part in call.values["rest"].split("/") if part]
     if not parts:
         return _text("\n".join([*metadata.EC2_VERSIONS, "latest", "openstack"]))
@@ -94,19 +99,24 @@ def _ec2(call: Call, guest: Guest, parts: list[str]) -> Reply:
     return _text(found)
 
 
-@routes.post("/{rest:path}", rule=None, anonymous=True)
+@routes.post("/{rest:path}", rule=None, anonymous=True, bare=True)
 def post(call: Call) -> Reply:
-    """A guest leaves its password, encrypted for its owner's key; once."""
-    guest = _guest(call)
+    """A guest leaves its password, encrypted for its owner's key; once. Nobody unsigned takes the writer's place."""
+    port = _port(call)
     parts = [part for part in call.values["rest"].split("/") if part]
     if len(parts) != 3 or parts[0] != "openstack" or parts[2] != "password":
         raise NotFound()
-    if guest.row.system.get("password"):
-        raise Conflict()
     if len(call.content) > PASSWORD_BYTES:
         return Reply(status=400)
-    remember(guest.row, password=call.content.decode("utf-8", "replace").replace("\0", ""))
+    call.cloud.database.transact(lambda tx: _keep_password(tx, port, call.content))
     return Reply(status=200)
+
+
+def _keep_password(tx: Transaction, port: str, content: bytes) -> None:
+    guest = _guest(tx, port)
+    if guest.row.system.get("password"):
+        raise Conflict()
+    remember(guest.row, password=content.decode("utf-8", "replace").replace("\0", ""))
 
 
 service = Service(type="metadata", name="metadata", prefix="/metadata-proxy", error_body=nova, routes=[routes], catalog=False)

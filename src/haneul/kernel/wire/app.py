@@ -178,7 +178,7 @@ class Application:
             return self._reply(call, route.handler(call))
         if route.bare:
             assert route.anonymous and route.rule is None, route.path  # nothing here would check it
-            return self._reply(call, route.handler(call, _body(call, route)))
+            return self._reply(call, route.handler(call, *([] if route.body is None else [_body(call, route)])))
         if not route.writes:
             with self.cloud.database.read() as tx:
                 return self._in_transaction(call, tx)
