@@ -1,4 +1,7 @@
-"""Alembic's environment. `python -m haneul.kernel.migrations "what changes"` writes the next revision from the models."""
+"""Alembic's environment. `python -m haneul.kernel.migrations "what changes"` writes the next revision from the models.
+
+Revisions go forwards only: the way back is the copy that is made before one runs.
+"""
 
 from __future__ import annotations
 
