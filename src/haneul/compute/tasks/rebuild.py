@@ -93,12 +93,7 @@ def power_off(work: Work[RescueArguments]) -> None:
 
 @power_off.undo
 def remove_rescue_disk(work: Work[RescueArguments]) -> None:
-    row = machine.load(work)
-    agent = machine.agent(work.cloud, row)
-    agent.hypervisor.kill(row.id)
-    agent.disks.remove(row.id, "rescue")
-    with work.commit() as tx:
-        machine.remember(machine.row_of(tx, work), rescue=None)
+    _drop_rescue_disk(work)
 
 
 @rescue_server.step(deadline=300)
@@ -112,12 +107,7 @@ def boot_rescue(work: Work[RescueArguments]) -> None:
 @unrescue_server.step(deadline=300)
 @plain
 def leave_rescue(work: Work[OnServer]) -> None:
-    row = machine.load(work)
-    agent = machine.agent(work.cloud, row)
-    agent.hypervisor.kill(row.id)
-    agent.disks.remove(row.id, "rescue")
-    with work.commit() as tx:
-        machine.remember(machine.row_of(tx, work), rescue=None)
+    _drop_rescue_disk(work)
 
 
 @unrescue_server.step(deadline=300)
@@ -126,3 +116,12 @@ def boot_own_disk(work: Work[OnServer]) -> None:
     machine.power_on(work)
     with work.commit() as tx:
         machine.put(machine.row_of(tx, work), states.ACTIVE, states.RUNNING)
+
+
+def _drop_rescue_disk(work: Work[Any]) -> None:
+    row = machine.load(work)
+    agent = machine.agent(work.cloud, row)
+    agent.hypervisor.kill(row.id)
+    agent.disks.remove(row.id, "rescue")
+    with work.commit() as tx:
+        machine.remember(machine.row_of(tx, work), rescue=None)
