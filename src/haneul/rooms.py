@@ -9,5 +9,6 @@ from haneul.kernel.room import Room
 from haneul.network import room as network
 from haneul.placement import room as placement
 from haneul.status import room as status
+from haneul.volume import room as volume
 
-ROOMS: list[Room] = [identity, image, placement, network, compute, status]
+ROOMS: list[Room] = [identity, image, placement, network, volume, compute, status]

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from haneul.fleet.connections import Answer, Connections
 from haneul.fleet.model import HostRow
-from haneul.host import contract
+from haneul.host import contract, storage
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.tasks import Again, Transient
 
@@ -54,14 +54,15 @@ def _verbs(driver: type) -> dict[str, tuple[list[str], Any]]:
 class _Driver:
     """Gives each verb of a contract class as a method that calls the host."""
 
-    def __init__(self, agent: Agent, kind: str, contract_class: type) -> None:
+    def __init__(self, agent: Agent, kind: str, contract_class: type, **always: str) -> None:
         self._agent = agent
+        self._always = always  # arguments of every verb: the back end of volumes
         for verb, (names, decoder) in _verbs(contract_class).items():
             setattr(self, verb, self._method(kind, verb, names, decoder))
 
     def _method(self, kind: str, verb: str, names: list[str], decoder: Any) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
-            raw = self._agent.call(f"{kind}/{verb}", dict(zip(names, args, strict=False)) | kwargs)
+            raw = self._agent.call(f"{kind}/{verb}", dict(zip(names, args, strict=False)) | kwargs | self._always)
             return decoder.decode(raw) if decoder is not None else None
 
         return call
@@ -74,6 +75,7 @@ class Agent:
     hypervisor: contract.Hypervisor
     disks: contract.Disks
     fabric: contract.Fabric
+    transfers: storage.Transfers
 
     def __init__(self, host: str, connections: Connections, timeout: float, calls_at_once: int) -> None:
         self.host = host
@@ -86,6 +88,15 @@ class Agent:
         self.hypervisor = _Driver(self, "hypervisor", contract.Hypervisor)  # type: ignore[assignment]
         self.disks = _Driver(self, "disks", contract.Disks)  # type: ignore[assignment]
         self.fabric = _Driver(self, "fabric", contract.Fabric)  # type: ignore[assignment]
+        self.transfers = _Driver(self, "transfers", storage.Transfers)  # type: ignore[assignment]
+        self._volumes: dict[str, storage.Volumes] = {}
+
+    def volumes(self, backend: str) -> storage.Volumes:
+        """One of the host's stores of volumes."""
+        found = self._volumes.get(backend)
+        if found is None:
+            found = self._volumes[backend] = _Driver(self, "volumes", storage.Volumes, backend=backend)  # type: ignore[assignment]
+        return found
 
     @property
     def endpoint(self) -> str:
@@ -110,9 +121,24 @@ class Agent:
         query = urlencode({"format": format, "sha512": sha512})
         self._request("PUT", f"disks/images/{image_id}?{query}", chunks, 600.0)
 
+    def send_transfer(self, id: str, format: str, sha512: str, chunks: Iterator[bytes]) -> None:
+        """Streams an image to the host, where a volume is to have its data."""
+        self._request("PUT", f"transfers/{id}?{urlencode({'format': format, 'sha512': sha512})}", chunks, 600.0)
+
+    def write_transfer(self, id: str, offset: int, data: bytes) -> None:
+        """A range of a transfer that was begun."""
+        self._request("PUT", f"transfers/{id}?{urlencode({'offset': offset})}", data, 600.0)
+
+    def read_transfer(self, id: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """A finished transfer's bytes, or a range of them."""
+        part = {"offset": offset} | ({} if length is None else {"length": length})
+        return self._stream(f"transfers/{id}?{urlencode(part)}")
+
     def read_snapshot(self, snapshot_id: str) -> Iterator[bytes]:
         """A finished snapshot's bytes."""
-        path = f"disks/snapshots/{snapshot_id}"
+        return self._stream(f"disks/snapshots/{snapshot_id}")
+
+    def _stream(self, path: str) -> Iterator[bytes]:
         try:
             with self._slot(), self._connections.stream("GET", self._prefix + path, timeout=600.0) as (status, pieces):
                 if status != 200:

@@ -13,6 +13,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from haneul.host.storage import DiskLimits, VolumeSource
+
 # ---------------------------------------------------------------- failures
 
 
@@ -79,10 +81,14 @@ Power = Literal["running", "paused", "off", "crashed", "suspended"]
 
 
 class DiskSpec(Struct, frozen=True, kw_only=True):
-    """A disk as the guest sees it. It must have been made by `Disks.create` or `Disks.create_config_drive` before."""
+    """A disk as the guest sees it: a volume (`source`), or made by `Disks.create` or `Disks.create_config_drive` before."""
 
-    name: str  # root, swap, ephemeral0, config, rescue: unique within the server
+    name: str  # root, swap, ephemeral0, config, rescue, vol-…: unique within the server, at most 26 characters
     format: Literal["qcow2", "raw"]
+    source: VolumeSource | None = None
+    limits: DiskLimits | None = None
+    read_only: bool = False
+    shared: bool = False  # a multi-attach volume: other guests may have it open too
     bus: Literal["virtio", "scsi", "ide", "usb"] = "virtio"
     device: Literal["disk", "cdrom"] = "disk"
     serial: str | None = None
@@ -174,6 +180,25 @@ class Hypervisor(ABC):
     @abstractmethod
     def unplug(self, id: str, port_id: str) -> ServerState:
         """Asks the guest to let go; the caller watches `nics`. One that is not plugged is fine."""
+
+    @abstractmethod
+    def attach(self, id: str, disk: DiskSpec) -> ServerState:
+        """Hot plug of a volume into a running or paused server; Conflict when off (the next `create` has it). One that is
+        plugged in is left as it is, but gets the spec's limits. On failure nothing of it is open."""
+
+    @abstractmethod
+    def detach(self, id: str, name: str) -> ServerState:
+        """Asks the guest to let go of a disk; the caller watches `disks`, where it is until QEMU has closed the volume. One
+        that is not plugged in is fine."""
+
+    @abstractmethod
+    def resize_disk(self, id: str, name: str, size_bytes: int) -> ServerState:
+        """Grows a volume that this running or paused server has open, store and guest both. Refused when it would shrink."""
+
+    @abstractmethod
+    def replace_disk(self, id: str, disk: DiskSpec) -> ServerState:
+        """The guest's disk of that name is copied to the volume that `disk` names while the guest runs, and then is that: QEMU's
+        mirror job. The volume must be as large. May take minutes; asked again, it is awaited. On failure the old one stays."""
 
     @abstractmethod
     def console_log(self, id: str, tail_bytes: int = 1 << 20) -> str:

@@ -9,8 +9,11 @@ from typing import Any
 import msgspec
 
 from haneul.host.contract import Disks, Fabric, HostError, Hypervisor
+from haneul.host.storage import Transfers, Volumes
 
-CONTRACTS: dict[str, type] = {"hypervisor": Hypervisor, "disks": Disks, "fabric": Fabric}
+CONTRACTS: dict[str, type] = {"hypervisor": Hypervisor, "disks": Disks, "fabric": Fabric, "volumes": Volumes,
+                              "transfers": Transfers}
+BY_BACKEND = "volumes"  # several drivers on a host: the body names the one that is meant
 
 
 class BadArguments(HostError):
@@ -33,6 +36,8 @@ class Verb:
             fields.append((parameter.name, hints[parameter.name]) if required
                           else (parameter.name, hints[parameter.name], parameter.default))
         self._names = [entry[0] for entry in fields]
+        if driver == BY_BACKEND:
+            fields.append(("backend", str))
         shape = msgspec.defstruct(f"{driver}.{name}", fields, forbid_unknown_fields=True, kw_only=True)
         self._decoder = msgspec.json.Decoder(shape)
 
@@ -42,6 +47,8 @@ class Verb:
             arguments = self._decoder.decode(body or b"{}")
         except msgspec.DecodeError as error:  # ValidationError is one too
             raise BadArguments(f"{self.driver}/{self.name}: {error}") from error
+        if self.driver == BY_BACKEND:
+            driver = driver.named(arguments.backend)  # type: ignore[attr-defined]
         return getattr(driver, self.name)(**{name: getattr(arguments, name) for name in self._names})
 
 

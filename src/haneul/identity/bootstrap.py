@@ -46,7 +46,7 @@ def prepare(cloud: Cloud) -> None:
     with cloud.database.read() as tx:
         state = tx.get(State, 1)
         known = set(tx.execute(select(CatalogService.type)).scalars())
-        wanted = {service.type for service in cloud.services if service.catalog}
+        wanted = {kind for service in cloud.services if service.catalog for kind in (service.type, *service.catalog_types)}
         due = state is None or state.url != cloud.url or not wanted <= known
     if due:
         cloud.database.transact(_bootstrap)
@@ -110,10 +110,11 @@ def _catalog(tx: Transaction, state: State) -> None:
         tx.add(Region(id=region))
         tx.flush()
     known = set(tx.execute(select(CatalogService.type)).scalars())
-    for service in cloud.services:
-        if service.type in known or not service.catalog:
+    wanted = [(each, kind) for each in cloud.services for kind in (each.type, *each.catalog_types)]
+    for service, kind in wanted:
+        if kind in known or not service.catalog:
             continue
-        row = CatalogService(id=ids.new_hex(), type=service.type, name=service.name, enabled=True)
+        row = CatalogService(id=ids.new_hex(), type=kind, name=service.name, enabled=True)
         tx.add(row)
         tx.flush()
         tx.add_all(Endpoint(id=ids.new_hex(), service_id=row.id, region_id=region, interface=interface,

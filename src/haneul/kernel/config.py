@@ -88,6 +88,18 @@ class Compute(Section):
     dhcp_domain: str = "novalocal"
 
 
+class Volume(Section):
+    """`backends` are `[volume.backends.NAME]`: `driver` (file, ceph, or one that an entry point of the group `haneul.volumes`
+    names), `volume_backend_name` (what volume types ask for; empty: NAME), `host` (whose agent serves it; empty: this
+    machine's), and the driver's own keys."""
+
+    backends: dict[str, dict[str, Any]] = field(default_factory=lambda: {"file": {"driver": "file"}})
+    default_type: str = "__DEFAULT__"
+    max_over_subscription_ratio: float = 20.0
+    backup_chunk_bytes: Annotated[int, Meta(ge=1 << 16)] = 4 << 20
+    message_days: Positive = 30
+
+
 class Quota(Section):
     """Defaults of every project; -1 is no limit."""
 
@@ -107,6 +119,13 @@ class Quota(Section):
     security_group_rule: int = 100
     subnetpool: int = -1
     rbac_policy: int = 10
+    volumes: int = 10
+    snapshots: int = 10
+    gigabytes: int = 1000
+    per_volume_gigabytes: int = -1
+    backups: int = 10
+    backup_gigabytes: int = 1000
+    groups: int = 10
 
 
 class Host(Section):
@@ -139,6 +158,7 @@ class Config(Section):
     image: Image = field(default_factory=Image)
     network: Network = field(default_factory=Network)
     compute: Compute = field(default_factory=Compute)
+    volume: Volume = field(default_factory=Volume)
     quota: Quota = field(default_factory=Quota)
     host: Host = field(default_factory=Host)
     log: Log = field(default_factory=Log)
@@ -157,6 +177,8 @@ class Paths:
         self.database = self.control / "haneul.db"
         self.fernet_keys = self.control / "fernet-keys"
         self.images = self.control / "images"
+        self.backups = self.control / "backups"  # of volumes, where the configuration names no other folder
+        self.volume_key = self.control / "volume-key"  # under it the keys of encrypted volumes are kept
         self.host = state / "host"  # the agent's own: owned by root
         self.run = state / "run"  # pid files, sockets and locks
         self.agent_socket = self.run / "agent.sock"
@@ -193,7 +215,10 @@ def dump(config: Config) -> str:
     lines: list[str] = []
     for section, values in msgspec.to_builtins(config).items():
         lines.append(f"[{section}]")
+        tables = {key: value for key, value in values.items() if section == "volume" and key == "backends"}
         for key, value in values.items():
+            if key in tables:
+                continue
             if isinstance(value, dict):
                 inner = ", ".join(f"{msgspec.json.encode(k).decode()} = {msgspec.json.encode(v).decode()}"
                                   for k, v in value.items())
@@ -201,4 +226,9 @@ def dump(config: Config) -> str:
             else:
                 lines.append(f"{key} = {msgspec.json.encode(value).decode()}")
         lines.append("")
+        for key, table in tables.items():
+            for name, entries in table.items():
+                lines.append(f"[{section}.{key}.{msgspec.json.encode(name).decode()}]")
+                lines += [f"{word} = {msgspec.json.encode(value).decode()}" for word, value in entries.items()]
+                lines.append("")
     return "\n".join(lines)

@@ -200,6 +200,8 @@ class Application:
         if token:
             context = self._authenticate(self.cloud, token)
             if context is not None and (context.access_rules is None or permitted(context.access_rules, call)):
+                if call.found.project_id not in (None, context.project_id):
+                    raise BadRequest("Malformed request url")
                 call.context = msgspec.structs.replace(context, request_id=call.request_id)
                 return
         anonymous = call.found.methods.get(call.method) or call.found.methods["GET"]

@@ -21,7 +21,8 @@ def pages(services: list[Service]) -> dict[str, Page]:
         "/healthz": lambda cloud, scope: Reply({"status": "ok"}),
         "/metrics": lambda cloud, scope: Reply(raw=generate_latest(), content_type=CONTENT_TYPE_LATEST),
     }
-    makers = {"identity": _identity, "compute": _compute, "network": _network, "image": _image, "placement": _placement}
+    makers = {"identity": _identity, "compute": _compute, "network": _network, "image": _image, "placement": _placement,
+              "block-storage": _volume}
     for service in services:
         maker = makers.get(service.type)
         if maker is not None:
@@ -103,3 +104,18 @@ def _placement(service: Service) -> dict[str, Page]:
     return {service.prefix: lambda cloud, scope: Reply({"versions": [
         {"id": "v1.0", "status": "CURRENT", "min_version": low, "max_version": high,
          "links": [{"rel": "self", "href": ""}]}]})}
+
+
+def _volume(service: Service) -> dict[str, Page]:
+    assert service.microversions is not None
+    low, high = text(service.microversions.minimum), text(service.microversions.maximum)
+
+    def versions(cloud: Cloud) -> dict[str, Any]:
+        described = {"rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/"}
+        return {"versions": [{
+            "id": "v3.0", "status": "CURRENT", "version": high, "min_version": low, "updated": "2024-04-03T00:00:00Z",
+            "links": [described, *_link(cloud, service.prefix)],
+            "media-types": [{"base": "application/json", "type": "application/vnd.openstack.volume+json;version=3"}]}]}
+
+    return {"/volume": lambda cloud, scope: Reply(versions(cloud), status=300),
+            service.prefix: lambda cloud, scope: Reply(versions(cloud))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from msgspec import Struct
 from haneul.kernel.wire.errors import ErrorBody
 from haneul.kernel.wire.versions import Microversions, Version, text
 
+_PROJECT_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 Handler = Callable[..., Any]
 Target = Callable[..., Any]
 
@@ -96,6 +98,8 @@ class Service(Struct, kw_only=True):
     aliases: tuple[str, ...] = ()  # further prefixes that answer the same (/v3 for /identity/v3)
     unauthenticated_header: str | None = None  # of a 401: Keystone's WWW-Authenticate
     catalog: bool = True  # whether clients find it in the catalog
+    catalog_types: tuple[str, ...] = ()  # further names of the same service there (volumev3 for block-storage)
+    project_in_path: bool = False  # /v3/<project id>/… answers as /v3/… does, for a token of that project
     denied: str = "Policy doesn't allow {rule} to be performed."  # the text of a 403
 
 
@@ -106,6 +110,7 @@ class Found(Struct):
     path: str
     methods: dict[str, list[Route]]
     values: dict[str, str]
+    project_id: str | None = None  # that the path names, where a service has it there
 
 
 class _Node:
@@ -129,6 +134,7 @@ class Table:
     def __init__(self, services: list[Service]) -> None:
         self.services = services
         self._root = _Node()
+        self._with_project = [service for service in services if service.project_in_path]
         for service in services:
             for routes in service.routes:
                 for route in routes.items:
@@ -155,12 +161,25 @@ class Table:
         node.methods.setdefault(route.method, []).append(route)
 
     def find(self, path: str) -> Found | None:
+        segments = path.strip("/").split("/")
         values: list[str] = []
-        node = self._descend(self._root, path.strip("/").split("/"), 0, values)
+        node = self._descend(self._root, segments, 0, values)
         if node is None or node.methods is None or node.service is None:
-            return None
+            return self._without_project(path, segments)
         names = [name.removesuffix(":path") for name in node.names]
         return Found(node.service, node.path, node.methods, dict(zip(names, values, strict=True)))
+
+    def _without_project(self, path: str, segments: list[str]) -> Found | None:
+        """Paths of services that allow a project's id behind the prefix. No route begins with a variable of theirs, so that
+        a path is never both."""
+        for service in self._with_project:
+            depth = service.prefix.count("/")
+            if len(segments) > depth and path.startswith(service.prefix + "/") and _PROJECT_ID.fullmatch(segments[depth]):
+                found = self.find("/".join([*segments[:depth], *segments[depth + 1:]])) if len(segments) > depth + 1 else None
+                if found is not None:
+                    found.project_id = segments[depth]
+                return found
+        return None
 
     def _descend(self, node: _Node, segments: list[str], depth: int, values: list[str]) -> _Node | None:
         if depth == len(segments):

@@ -1,0 +1,7 @@
+"""/attachments, since 3.27."""
+
+from __future__ import annotations
+
+from haneul.kernel.wire.routes import Routes
+
+routes = Routes()

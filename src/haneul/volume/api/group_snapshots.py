@@ -1,0 +1,7 @@
+"""/group_snapshots, since 3.14."""
+
+from __future__ import annotations
+
+from haneul.kernel.wire.routes import Routes
+
+routes = Routes()

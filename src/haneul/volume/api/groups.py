@@ -1,0 +1,7 @@
+"""/groups, since 3.13."""
+
+from __future__ import annotations
+
+from haneul.kernel.wire.routes import Routes
+
+routes = Routes()

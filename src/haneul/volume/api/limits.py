@@ -1,0 +1,7 @@
+"""/limits."""
+
+from __future__ import annotations
+
+from haneul.kernel.wire.routes import Routes
+
+routes = Routes()

@@ -1,0 +1,7 @@
+"""/messages, since 3.3."""
+
+from __future__ import annotations
+
+from haneul.kernel.wire.routes import Routes
+
+routes = Routes()

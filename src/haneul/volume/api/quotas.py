@@ -1,0 +1,7 @@
+"""/os-quota-sets and /os-quota-class-sets."""
+
+from __future__ import annotations
+
+from haneul.kernel.wire.routes import Routes
+
+routes = Routes()

@@ -1,0 +1,7 @@
+"""/snapshots and their metadata and actions."""
+
+from __future__ import annotations
+
+from haneul.kernel.wire.routes import Routes
+
+routes = Routes()

@@ -1,0 +1,7 @@
+"""/volume-transfers and /os-volume-transfer."""
+
+from __future__ import annotations
+
+from haneul.kernel.wire.routes import Routes
+
+routes = Routes()

@@ -1,0 +1,7 @@
+"""/types/{type_id}/extra_specs."""
+
+from __future__ import annotations
+
+from haneul.kernel.wire.routes import Routes
+
+routes = Routes()

@@ -1,0 +1,7 @@
+"""/types and their actions."""
+
+from __future__ import annotations
+
+from haneul.kernel.wire.routes import Routes
+
+routes = Routes()

@@ -1,0 +1,7 @@
+"""/volumes: create, list, show, update, delete."""
+
+from __future__ import annotations
+
+from haneul.kernel.wire.routes import Routes
+
+routes = Routes()

@@ -1,0 +1,42 @@
+"""From a volume to the agent that serves its back end."""
+
+from __future__ import annotations
+
+import socket
+
+from haneul.fleet.agents import Agent, Agents
+from haneul.host.storage import Volumes
+from haneul.kernel.cloud import Cloud
+from haneul.kernel.database import Transaction
+from haneul.kernel.tasks import Fault
+from haneul.volume.model import PoolRow
+
+
+def agent_host(cloud: Cloud, backend: str) -> str:
+    """The host whose agent serves a back end."""
+    return str(cloud.config.volume.backends[backend].get("host") or cloud.config.host.name or socket.gethostname())
+
+
+def backend_of(pool: str) -> str:
+    """Of host@backend#pool."""
+    return pool.partition("@")[2].partition("#")[0]
+
+
+def agent(cloud: Cloud, pool: str | None) -> Agent:
+    """The agent behind host@backend#pool; Fault when the pool is known no more."""
+    if pool is None:
+        raise Fault("The volume is on no back end.")
+    with cloud.database.read() as tx:
+        row = tx.get(PoolRow, pool)
+    if row is None:
+        raise Fault(f"Back end {backend_of(pool)} is not configured any more.")
+    return cloud.get(Agents).of(row.host)
+
+
+def of(cloud: Cloud, pool: str | None) -> Volumes:
+    """The store itself."""
+    return agent(cloud, pool).volumes(backend_of(pool or ""))
+
+
+def known(tx: Transaction, pool: str) -> bool:
+    return tx.get(PoolRow, pool) is not None
