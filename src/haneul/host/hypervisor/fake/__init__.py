@@ -6,15 +6,17 @@ import threading
 import time
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from haneul.host.contract import (
     Conflict,
+    DiskSpec,
     HostFacts,
     Hypervisor,
     NicSpec,
     NotThere,
     Power,
+    Refused,
     ServerSpec,
     ServerState,
 )
@@ -95,8 +97,9 @@ class FakeHypervisor(Hypervisor):
             if known and known.power in ("running", "paused", "suspended"):
                 return _state(known)
             for disk in spec.disks:
-                if not self._disks.has_disk(spec.id, disk.name):
+                if disk.source is None and not self._disks.has_disk(spec.id, disk.name):
                     raise NotThere(f"server {spec.id} has no disk {disk.name} here")
+            spec = structs.replace(spec, disks=[_without_key(disk) for disk in spec.disks])
             server = Server(spec, "off", [nic.port_id for nic in spec.nics], known.events if known else [])
             self._servers[spec.id] = server
             return self._set(server, "paused", "power on")
@@ -153,6 +156,60 @@ class FakeHypervisor(Hypervisor):
                 self._journal.put("server", id, server)
             return _state(server)
 
+    # ------------------------------------------------------------ volumes
+
+    def _plugged_in(self, id: str) -> Server:
+        server = self._find(id)
+        if server.power not in ("running", "paused"):
+            raise Conflict(f"server {id} is {server.power}")
+        return server
+
+    def _volume(self, server: Server, name: str) -> DiskSpec:
+        for disk in server.spec.disks:
+            if disk.name == name and disk.source is not None:
+                return disk
+        raise NotThere(f"server {server.spec.id} has no volume {name}")
+
+    def _set_disks(self, server: Server, disks: list[DiskSpec]) -> ServerState:
+        server.spec = structs.replace(server.spec, disks=[_without_key(disk) for disk in disks])
+        self._journal.put("server", server.spec.id, server)
+        return _state(server)
+
+    def attach(self, id: str, disk: DiskSpec) -> ServerState:
+        with self._lock:
+            server = self._plugged_in(id)
+            if disk.source is None:
+                raise Refused(f"disk {disk.name} is no volume")
+            others = [each for each in server.spec.disks if each.name != disk.name]
+            if len(others) < len(server.spec.disks):
+                plugged = self._volume(server, disk.name)
+                if plugged.source != _without_key(disk).source:
+                    raise Conflict(f"server {id} has another volume as {disk.name}")
+                kept = structs.replace(plugged, limits=disk.limits)
+                return self._set_disks(server, [kept if each is plugged else each for each in server.spec.disks])
+            return self._set_disks(server, [*others, disk])
+
+    def detach(self, id: str, name: str) -> ServerState:
+        """The fake guest lets go at once."""
+        with self._lock:
+            server = self._find(id)
+            if any(disk.name == name for disk in server.spec.disks):
+                self._volume(server, name)
+                return self._set_disks(server, [disk for disk in server.spec.disks if disk.name != name])
+            return _state(server)
+
+    def resize_disk(self, id: str, name: str, size_bytes: int) -> ServerState:
+        with self._lock:
+            server = self._plugged_in(id)
+            self._volume(server, name)
+            return _state(server)
+
+    def replace_disk(self, id: str, disk: DiskSpec) -> ServerState:
+        with self._lock:
+            server = self._plugged_in(id)
+            old = self._volume(server, disk.name)
+            return self._set_disks(server, [disk if each is old else each for each in server.spec.disks])
+
     def set_power(self, id: str, power: Power, reason: str) -> ServerState:
         """Not a verb of the contract: what happened to the guest without being asked."""
         with self._lock:
@@ -175,6 +232,12 @@ def _state(server: Server) -> ServerState:
     plugged = server.power in ("running", "paused")
     return ServerState(id=server.spec.id, power=server.power, nics=list(server.nics) if plugged else [],
                        disks=[disk.name for disk in server.spec.disks] if plugged else [], reason=server.reason)
+
+
+def _without_key(disk: DiskSpec) -> DiskSpec:
+    if disk.source is None or disk.source.key is None:
+        return disk
+    return structs.replace(disk, source=structs.replace(disk.source, key=None))
 
 
 def _log_of(server: Server) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from haneul.host.accounts import QEMU_USER, qemu_account
 from haneul.host.contract import (
     Conflict,
+    DiskSpec,
     HostError,
     HostFacts,
     Hypervisor,
@@ -317,6 +318,20 @@ class QemuHypervisor(Hypervisor):
                         if "already in the process of unplug" not in str(error):
                             raise
             return machine.state()
+
+    # ------------------------------------------------------------ volumes
+
+    def attach(self, id: str, disk: DiskSpec) -> ServerState:
+        raise HostError("volumes cannot be attached yet")
+
+    def detach(self, id: str, name: str) -> ServerState:
+        raise HostError("volumes cannot be detached yet")
+
+    def resize_disk(self, id: str, name: str, size_bytes: int) -> ServerState:
+        raise HostError("volumes in use cannot be extended yet")
+
+    def replace_disk(self, id: str, disk: DiskSpec) -> ServerState:
+        raise HostError("volumes in use cannot be moved yet")
 
     # ------------------------------------------------------------ consoles
 
