@@ -17,9 +17,9 @@ class Body(Struct, forbid_unknown_fields=True, kw_only=True):
 
 Name = Annotated[str, Meta(max_length=255)] | None
 Description = Annotated[str, Meta(max_length=255)] | None
-Metadata = dict[Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-_:. ]{1,255}$")],
+Metadata = dict[Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-_:. /]{1,255}$")],
                 Annotated[str, Meta(max_length=255)]]
-LooseMetadata = dict[Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-_:. ]{1,255}$")],
+LooseMetadata = dict[Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-_:. /]{1,255}$")],
                      Annotated[str, Meta(max_length=255)] | None] | None
 Boolean = bool | Literal["True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes", "t", "T", "y", "Y",
                          "False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no", "f", "F", "n", "N"]
