@@ -7,12 +7,13 @@ from haneul.kernel.room import Room
 from haneul.kernel.wire.errors import nova
 from haneul.kernel.wire.routes import Service
 from haneul.kernel.wire.versions import Microversions
-from haneul.volume import types
+from haneul.volume import pools, types
 from haneul.volume.api import ROUTES
 from haneul.volume.policy import RULES
 
 
 def _prepare(cloud: Cloud) -> None:
+    pools.listen(cloud)
     with cloud.database.write() as tx:
         types.bootstrap(tx)
 

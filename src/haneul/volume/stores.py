@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import uuid
+from functools import lru_cache
 
 from haneul.fleet.agents import Agent, Agents
 from haneul.host.storage import Volumes
@@ -36,6 +38,12 @@ def agent(cloud: Cloud, pool: str | None) -> Agent:
 def of(cloud: Cloud, pool: str | None) -> Volumes:
     """The store itself."""
     return agent(cloud, pool).volumes(backend_of(pool or ""))
+
+
+@lru_cache(maxsize=64)
+def service_uuid(pool: str | None) -> str | None:
+    """Of the service behind a pool: the same wherever it is asked for, as host@backend is its only identity."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, "cinder-volume:" + pool.partition("#")[0])) if pool else None
 
 
 def known(tx: Transaction, pool: str) -> bool:

@@ -128,11 +128,11 @@ def metadata(call: Call, column: Any) -> list[ColumnElement[bool]]:
     text = call.argument("metadata")
     if text is None:
         return []
-    wanted = _mapping(text)
+    wanted = mapping(text)
     return [and_(*(column[key].as_string() == value for key, value in wanted.items()))] if wanted else []
 
 
-def _mapping(text: str) -> dict[str, str]:
+def mapping(text: str) -> dict[str, str]:
     try:
         found = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
