@@ -7,7 +7,7 @@ from haneul.kernel.room import Room
 from haneul.kernel.wire.errors import nova
 from haneul.kernel.wire.routes import Service
 from haneul.kernel.wire.versions import Microversions
-from haneul.volume import pools, types
+from haneul.volume import group_types, pools, types
 from haneul.volume.api import ROUTES
 from haneul.volume.policy import RULES
 
@@ -16,6 +16,7 @@ def _prepare(cloud: Cloud) -> None:
     pools.listen(cloud)
     with cloud.database.write() as tx:
         types.bootstrap(tx)
+        group_types.bootstrap(tx)
 
 
 service = Service(

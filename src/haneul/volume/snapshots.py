@@ -97,7 +97,6 @@ def forget(tx: Transaction, row: SnapshotRow) -> None:
     tx.delete(row)
 
 
-
 def report(row: SnapshotRow, status: str, progress: str | None) -> None:
     """Whoever takes a snapshot by itself says how far it is; from a status that is at rest, nothing may be said."""
     if row.status not in _STEPS:
