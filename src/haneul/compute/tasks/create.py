@@ -102,7 +102,7 @@ def image(work: Work[CreateArguments]) -> None:
 @plain
 def disks(work: Work[CreateArguments]) -> None:
     agent, guest = _agent(work), work.arguments.guest
-    images.make_disks(agent, guest.id, guest.flavor, guest.image)
+    images.make_disks(agent, guest)
     if guest.config_drive:
         agent.disks.create_config_drive(guest.id, drive.build(work.cloud, guest.id))
 
@@ -127,7 +127,7 @@ def wire(work: Work[CreateArguments]) -> None:
 @plain
 def spawn(work: Work[CreateArguments]) -> None:
     nics = convert(work.results["network"]["nics"], list[NicSpec])
-    _agent(work).hypervisor.create(machine.spec(work.arguments.guest, nics))
+    _agent(work).hypervisor.create(machine.spec(work.arguments.guest, nics, []))
 
 
 @spawn.undo

@@ -6,6 +6,8 @@ import threading
 from collections import defaultdict
 from typing import Any
 
+from haneul.compute import guests
+from haneul.compute.guests import Guest
 from haneul.fleet.agents import Agent
 from haneul.image import store
 from haneul.kernel.cloud import Cloud
@@ -29,10 +31,11 @@ def ensure(cloud: Cloud, agent: Agent, image: dict[str, Any]) -> bool:
     return True
 
 
-def make_disks(agent: Agent, server_id: str, flavor: dict[str, Any], image: dict[str, Any]) -> None:
-    """Root on the image, and what else the flavor has. Those that exist stay as they are."""
-    agent.disks.create(server_id, "root", "qcow2", flavor["disk"] << 30, image_id=image["id"], image_format=image["format"])
-    if flavor["ephemeral"]:
-        agent.disks.create(server_id, "ephemeral0", "qcow2", flavor["ephemeral"] << 30)
-    if flavor["swap"]:
-        agent.disks.create(server_id, "swap", "qcow2", flavor["swap"] << 20)
+def make_disks(agent: Agent, guest: Guest, image: dict[str, Any] | None = None) -> None:
+    """Root on the image unless it is a volume, and what else the server has on its host. Those that exist stay as they are."""
+    if not guest.on_volume:
+        image = image or guest.image
+        agent.disks.create(guest.id, "root", "qcow2", guest.flavor["disk"] << 30, image_id=image["id"],
+                           image_format=image["format"])
+    for name, size in guests.local_disks(guest).items():
+        agent.disks.create(guest.id, name, "qcow2", size)

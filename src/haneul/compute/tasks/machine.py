@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from haneul.compute import guests, servers, states
 from haneul.compute.guests import Guest
@@ -20,6 +21,7 @@ from haneul.kernel.database import Transaction
 from haneul.kernel.errors import Problem
 from haneul.kernel.tasks import Again, Cancelled, Fault, Work
 from haneul.network import networks, ports, wiring
+from haneul.volume import attachments
 
 MISSING = "The server was deleted."
 AGAIN_SECONDS, PRESS_SECONDS = 0.5, 5.0
@@ -94,18 +96,37 @@ def disk_bus(guest: Guest) -> str:
     return wished if wished in ("virtio", "scsi", "ide", "usb") else "virtio"
 
 
-def disk_specs(guest: Guest) -> list[DiskSpec]:
-    """The disks in the guest's order; a rescued server boots from the rescue disk and has its own behind it."""
+def disk_specs(guest: Guest, volumes: list[DiskSpec]) -> list[DiskSpec]:
+    """The disks in the guest's order: the root, on the host or a volume, what the flavor has, other volumes. A rescued server
+    boots from the rescue disk and has its own behind it; a stable rescue comes last, and moves none."""
     bus: Any = disk_bus(guest)
-    found = [DiskSpec(name="rescue", format="qcow2", bus=bus, boot_index=0)] if guest.rescue else []
-    found.append(DiskSpec(name="root", format="qcow2", bus=bus, boot_index=1 if guest.rescue else 0))
-    if guest.flavor["ephemeral"]:
-        found.append(DiskSpec(name="ephemeral0", format="qcow2", bus=bus))
-    if guest.flavor["swap"]:
-        found.append(DiskSpec(name="swap", format="qcow2", bus=bus))
+    roots = [disk for disk in volumes if disk.boot_index == 0] if guest.on_volume else [
+        DiskSpec(name="root", format="qcow2", bus=bus, boot_index=0)]
+    if not roots:
+        raise Fault("The server's root volume is not attached.")
+    buses: dict[str, Any] = guest.local.buses if guest.local is not None else {}
+    found = [*roots, *(DiskSpec(name=name, format="qcow2", bus=buses.get(name, bus)) for name in guests.local_disks(guest)),
+             *(disk for disk in volumes if disk not in roots)]
     if guest.config_drive:
         found.append(DiskSpec(name="config", format="raw", bus="ide", device="cdrom"))
-    return found
+    return _rescued(guest, found, bus) if guest.rescue else found
+
+
+def _rescued(guest: Guest, disks: list[DiskSpec], bus: Any) -> list[DiskSpec]:
+    behind = [replace(disk, boot_index=None if disk.boot_index is None else disk.boot_index + 1) for disk in disks]
+    stable = guest.stable_rescue
+    if stable is None:
+        return [DiskSpec(name="rescue", format="qcow2", bus=bus, boot_index=0), *behind]
+    shape: Any = {"bus": stable.bus, "device": stable.device}
+    return [*behind, DiskSpec(name="rescue", format="qcow2", boot_index=0, **shape)]
+
+
+def volume_disks(tx: Transaction, server_id: str) -> list[DiskSpec]:
+    """The volumes that the server has, or is about to get: not those that are only reserved for it. Keys of encrypted ones are
+    among it, so it goes to hosts and nowhere else."""
+    rows = [row for row in attachments.of_servers(tx, [server_id]).get(server_id, []) if row.status != attachments.RESERVED]
+    known = attachments.volumes_of(tx, rows)
+    return [attachments.disk(tx.cloud, tx, row, known[row.volume_id]) for row in rows if row.volume_id in known]
 
 
 def nic_model(image: dict[str, Any]) -> Any:
@@ -122,17 +143,17 @@ def nic_specs(tx: Transaction, row: ServerRow) -> list[NicSpec]:
             for port in sorted(found, key=lambda port: order[port.id])]
 
 
-def spec(guest: Guest, nics: list[NicSpec]) -> ServerSpec:
+def spec(guest: Guest, nics: list[NicSpec], volumes: list[DiskSpec]) -> ServerSpec:
     machine: Any = "q35" if guest.image["properties"].get("hw_machine_type", "").startswith("q35") else "pc"
     return ServerSpec(id=guest.id, name=guest.name, vcpus=guest.flavor["vcpus"], memory_mib=guest.flavor["ram"],
-                      disks=disk_specs(guest), nics=nics, machine=machine)
+                      disks=disk_specs(guest, volumes), nics=nics, machine=machine)
 
 
 def whole(work: Work[Any]) -> tuple[ServerRow, ServerSpec]:
     """The row and the guest, in one snapshot."""
     with work.cloud.database.read() as tx:
         row = row_of(tx, work)
-        return row, spec(guests.of(row), nic_specs(tx, row))
+        return row, spec(guests.of(row), nic_specs(tx, row), volume_disks(tx, row.id))
 
 
 def wire(work: Work[Any], row: ServerRow, guest: ServerSpec) -> None:

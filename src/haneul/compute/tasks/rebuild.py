@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from haneul.compute import drive, states
+from haneul.compute import drive, guests, states
 from haneul.compute.tasks import images, machine
 from haneul.compute.tasks.machine import OnServer, plain
 from haneul.kernel import clock
@@ -43,7 +43,7 @@ def replace_disk(work: Work[RebuildArguments]) -> None:
     agent = machine.agent(work.cloud, row)
     agent.hypervisor.kill(row.id)
     agent.disks.remove(row.id, "root")
-    images.make_disks(agent, row.id, row.flavor, row.system["image"])
+    images.make_disks(agent, guests.of(row))
     if row.config_drive:
         agent.disks.create_config_drive(row.id, drive.build(work.cloud, row.id))
     with work.commit() as tx:

@@ -146,7 +146,7 @@ def image(work: Work[UnshelveArguments]) -> None:
 def disks(work: Work[UnshelveArguments]) -> None:
     row = machine.load(work)
     agent = machine.agent(work.cloud, row)
-    host_images.make_disks(agent, row.id, row.flavor, work.results["schedule"]["image"])
+    host_images.make_disks(agent, guests.of(row), work.results["schedule"]["image"])
     if row.config_drive:
         agent.disks.create_config_drive(row.id, drive.build(work.cloud, row.id))
 
@@ -165,7 +165,9 @@ def spawn(work: Work[UnshelveArguments]) -> None:
     found = convert(work.results["network"]["nics"], list[NicSpec])
     wiring.apply(work.cloud, row.host or "", [nic.port_id for nic in found])
     hypervisor = machine.agent(work.cloud, row).hypervisor
-    hypervisor.create(machine.spec(guests.of(row), found))
+    with work.cloud.database.read() as tx:
+        volumes = machine.volume_disks(tx, row.id)
+    hypervisor.create(machine.spec(guests.of(row), found, volumes))
     hypervisor.run(row.id)
     with work.commit() as tx:
         row = machine.row_of(tx, work)
