@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct, structs
 
 from haneul.host.contract import (
     Conflict,
     DiskSpec,
+    HostError,
     HostFacts,
     Hypervisor,
     NicSpec,
@@ -21,8 +23,13 @@ from haneul.host.contract import (
     ServerState,
 )
 from haneul.host.disks.fake import FakeDisks
+from haneul.host.hypervisor.fake import copying
 from haneul.host.journal import Journal
 from haneul.host.segments import segment
+from haneul.host.storage import StoredVolume, VolumeFormat, VolumeSource
+
+if TYPE_CHECKING:
+    from haneul.host.volumes.users import Users
 
 CPUS, MEMORY_MIB, DISK_GIB = 32, 128 << 10, 2048
 MAX_EVENTS = 50
@@ -36,12 +43,27 @@ class Server(Struct):
     reason: str = ""
 
 
+class Store(Protocol):
+    def grow(self, name: str, size_bytes: int, key: str | None = None) -> StoredVolume: ...
+
+
+class Stores(Protocol):
+    users: list[Users]
+
+    def node(self, source: VolumeSource) -> dict[str, Any]: ...
+
+    def named(self, backend: str) -> Store: ...
+
+
 class FakeHypervisor(Hypervisor):
+    volumes: Stores | None = None  # the host gives them
+
     def __init__(self, name: str, journal: Journal, disks: FakeDisks, fabric: str, tunnel_ip: str) -> None:
         self._journal = journal
         self._disks = disks
         self._lock = threading.RLock()
         self._servers: dict[str, Server] = journal.load("server", Server)
+        self._keys: dict[tuple[str, str], str] = {}  # of encrypted volumes: never in the journal
         self._facts = HostFacts(
             name=name, hypervisor="fake", virt="fake", hypervisor_version=1_000_000, architecture="x86_64",
             cpu_model="fake", cpu_features=["fpu", "sse2"], cpus=CPUS, memory_mib=MEMORY_MIB, disk_gib=DISK_GIB,
@@ -97,9 +119,11 @@ class FakeHypervisor(Hypervisor):
             if known and known.power in ("running", "paused", "suspended"):
                 return _state(known)
             for disk in spec.disks:
-                if disk.source is None and not self._disks.has_disk(spec.id, disk.name):
+                if disk.source is not None:
+                    self._check(disk)
+                elif not self._disks.has_disk(spec.id, disk.name):
                     raise NotThere(f"server {spec.id} has no disk {disk.name} here")
-            spec = structs.replace(spec, disks=[_without_key(disk) for disk in spec.disks])
+            spec = structs.replace(spec, disks=[self._without_key(disk) for disk in spec.disks])
             server = Server(spec, "off", [nic.port_id for nic in spec.nics], known.events if known else [])
             self._servers[spec.id] = server
             return self._set(server, "paused", "power on")
@@ -158,6 +182,46 @@ class FakeHypervisor(Hypervisor):
 
     # ------------------------------------------------------------ volumes
 
+    def _stores(self) -> Stores:
+        if self.volumes is None:
+            raise HostError("this host has no stores of volumes")
+        return self.volumes
+
+    def _check(self, disk: DiskSpec) -> None:
+        """What QEMU would stumble over when it opens the volume."""
+        source = disk.source
+        if source is None:
+            raise Refused(f"disk {disk.name} is no volume")
+        self._stores().node(source)
+        if not disk.shared and any(user.uses(source.backend, source.volume) for user in self._stores().users):
+            raise Conflict(f"volume {source.volume} is open elsewhere")
+
+    def _without_key(self, disk: DiskSpec) -> DiskSpec:
+        """The key stays in memory, where the store needs it to grow the volume."""
+        source = disk.source
+        if source is None or source.key is None:
+            return disk
+        self._keys[source.backend, source.volume] = source.key
+        return structs.replace(disk, source=structs.replace(source, key=None))
+
+    def uses(self, backend: str, volume: str) -> bool:
+        """Without a lock: others ask while they hold their own."""
+        return any(disk.source is not None and (disk.source.backend, disk.source.volume) == (backend, volume)
+                   for server in list(self._servers.values()) if server.power in ("running", "paused", "suspended")
+                   for disk in server.spec.disks)
+
+    def writes(self, backend: str, volume: str) -> bool:
+        return False
+
+    def copy(self, backend: str, volume: str, target: Path, format: VolumeFormat) -> None:
+        raise Conflict("no guest of a fake host has a file open")
+
+    def take_snapshot(self, backend: str, volume: str, snapshot: str) -> None:
+        raise Conflict("no guest of a fake host has a file open")
+
+    def drop_snapshot(self, backend: str, volume: str, snapshot: str) -> None:
+        raise Conflict("no guest of a fake host has a file open")
+
     def _plugged_in(self, id: str) -> Server:
         server = self._find(id)
         if server.power not in ("running", "paused"):
@@ -171,22 +235,23 @@ class FakeHypervisor(Hypervisor):
         raise NotThere(f"server {server.spec.id} has no volume {name}")
 
     def _set_disks(self, server: Server, disks: list[DiskSpec]) -> ServerState:
-        server.spec = structs.replace(server.spec, disks=[_without_key(disk) for disk in disks])
+        server.spec = structs.replace(server.spec, disks=[self._without_key(disk) for disk in disks])
         self._journal.put("server", server.spec.id, server)
         return _state(server)
 
     def attach(self, id: str, disk: DiskSpec) -> ServerState:
         with self._lock:
             server = self._plugged_in(id)
-            if disk.source is None:
-                raise Refused(f"disk {disk.name} is no volume")
             others = [each for each in server.spec.disks if each.name != disk.name]
             if len(others) < len(server.spec.disks):
                 plugged = self._volume(server, disk.name)
-                if plugged.source != _without_key(disk).source:
+                if plugged.source != self._without_key(disk).source:
                     raise Conflict(f"server {id} has another volume as {disk.name}")
                 kept = structs.replace(plugged, limits=disk.limits)
                 return self._set_disks(server, [kept if each is plugged else each for each in server.spec.disks])
+            if disk.bus == "ide":
+                raise Conflict("no IDE disk can be plugged into a server that is on")
+            self._check(disk)
             return self._set_disks(server, [*others, disk])
 
     def detach(self, id: str, name: str) -> ServerState:
@@ -200,15 +265,25 @@ class FakeHypervisor(Hypervisor):
 
     def resize_disk(self, id: str, name: str, size_bytes: int) -> ServerState:
         with self._lock:
-            server = self._plugged_in(id)
-            self._volume(server, name)
-            return _state(server)
+            source = self._volume(self._plugged_in(id), name).source
+        assert source is not None
+        key = self._keys.get((source.backend, source.volume))
+        self._stores().named(source.backend).grow(source.volume, size_bytes, key)
+        return self.server(id)
 
     def replace_disk(self, id: str, disk: DiskSpec) -> ServerState:
+        """Bytes as they lie in the stores: an encrypted volume's header comes along, as its key does."""
+        with self._lock:
+            old = self._volume(self._plugged_in(id), disk.name)
+            if old.source == self._without_key(disk).source:
+                return self.server(id)
+            self._check(disk)
+        assert old.source is not None and disk.source is not None
+        copying.copy(self._stores().node(old.source), self._stores().node(disk.source))
         with self._lock:
             server = self._plugged_in(id)
-            old = self._volume(server, disk.name)
-            return self._set_disks(server, [disk if each is old else each for each in server.spec.disks])
+            fresh = structs.replace(old, source=disk.source, format=disk.format, limits=disk.limits)
+            return self._set_disks(server, [fresh if each.name == disk.name else each for each in server.spec.disks])
 
     def set_power(self, id: str, power: Power, reason: str) -> ServerState:
         """Not a verb of the contract: what happened to the guest without being asked."""
@@ -232,12 +307,6 @@ def _state(server: Server) -> ServerState:
     plugged = server.power in ("running", "paused")
     return ServerState(id=server.spec.id, power=server.power, nics=list(server.nics) if plugged else [],
                        disks=[disk.name for disk in server.spec.disks] if plugged else [], reason=server.reason)
-
-
-def _without_key(disk: DiskSpec) -> DiskSpec:
-    if disk.source is None or disk.source.key is None:
-        return disk
-    return structs.replace(disk, source=structs.replace(disk.source, key=None))
 
 
 def _log_of(server: Server) -> str:

@@ -15,17 +15,21 @@ COPY_SECONDS = 4 * 3600.0
 
 
 def copy_disk(monitor: Monitor, name: str, target: Path) -> None:
-    """`target` is an empty qcow2 of the disk's size. What the guest writes after this call began is not in the copy."""
     own(target, 0o600)
+    copy_node(monitor, device_id("node", name), target, "qcow2")
+
+
+def copy_node(monitor: Monitor, source: str, target: Path, format: str) -> None:
+    """`target` is an empty file of the node's size. What the guest writes after this call began is not in the copy."""
     short = uuid.uuid4().hex[:12]
     node, job = f"copy-{short}", f"job-{short}"
-    monitor.execute("blockdev-add", {"driver": "qcow2", "node-name": node, "backing": None,
-                                     "file": {"driver": "file", "filename": str(target)}})
+    options = {"driver": format, "node-name": node, "discard": "unmap", "file": {"driver": "file", "filename": str(target)}}
+    monitor.execute("blockdev-add", options | ({"backing": None} if format == "qcow2" else {}))
     try:
-        monitor.execute("blockdev-backup", {"job-id": job, "device": device_id("node", name), "target": node,
+        monitor.execute("blockdev-backup", {"job-id": job, "device": source, "target": node,
                                             "sync": "full", "auto-dismiss": False, "on-target-error": "report"})
         try:
-            _wait(monitor, job)
+            wait_for(monitor, job, ("concluded",))
         finally:
             monitor.execute("job-dismiss", {"id": job})
     finally:
@@ -38,7 +42,7 @@ def drop_copies(monitor: Monitor) -> None:
         if job["status"] != "concluded":
             monitor.execute("job-cancel", {"id": job["id"]})
             try:
-                _wait(monitor, job["id"])
+                wait_for(monitor, job["id"], ("concluded",))
             except HostError:
                 pass  # cancelled, as wanted
         monitor.execute("job-dismiss", {"id": job["id"]})
@@ -47,15 +51,16 @@ def drop_copies(monitor: Monitor) -> None:
             monitor.execute("blockdev-del", {"node-name": node["node-name"]})
 
 
-def _wait(monitor: Monitor, job: str) -> None:
+def wait_for(monitor: Monitor, job: str, wanted: tuple[str, ...]) -> None:
+    """Until the job is in one of these states; raises what it failed with."""
     deadline, pause = time.monotonic() + COPY_SECONDS, 0.02
     while True:
         state = next((each for each in monitor.execute("query-jobs") if each["id"] == job), None)
         if state is None:
             raise MonitorError("the copy of the disk was ended by somebody else")
-        if state["status"] == "concluded":
-            if error := state.get("error"):
-                raise (NoRoom if "No space left" in error else HostError)(f"the disk could not be copied: {error}")
+        if state["status"] == "concluded" and (error := state.get("error")):
+            raise (NoRoom if "No space left" in error else HostError)(f"the disk could not be copied: {error}")
+        if state["status"] in wanted:
             return
         if time.monotonic() > deadline:
             monitor.execute("job-cancel", {"id": job})

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from haneul.host.contract import Conflict, DiskSpec, NicSpec
-from haneul.host.disks.file import DiskFile
+from haneul.host.hypervisor.qemu.drives import Drive
 from haneul.host.hypervisor.qemu.record import Record
 
 VIDEO, RNG, SCSI, USB = 2, 3, 4, 5  # PCI slots; 0, 1 and on q35 31 are the chipset's
@@ -18,6 +18,8 @@ ACCELERATOR = {"kvm": ["-accel", "kvm", "-cpu", "host"], "tcg": ["-accel", "tcg,
 SLEEP_STATES = {"pc": "PIIX4_PM", "q35": "ICH9-LPC"}
 NIC = {"virtio": "virtio-net-pci", "e1000": "e1000", "rtl8139": "rtl8139"}
 SERIAL_LENGTH = 20  # what virtio-blk can hold
+USB_PORTS = 8
+UNITS = {"scsi": 256, "ide": 4, "usb": USB_PORTS}
 
 Device = dict[str, Any]
 
@@ -56,67 +58,58 @@ def netdev(nic: NicSpec, slot: int, fd: int | str | None) -> Device:
     return backend | {"id": device_id("net", nic.port_id)}
 
 
-def block_node(disk: DiskSpec, file: DiskFile) -> Device:
-    """Every layer names its driver, and what lies below: nothing is probed, nothing read from the overlay's header."""
-    read_only = disk.device == "cdrom" or disk.name == "config"
-    node: Device = {"driver": file.format, "node-name": device_id("node", disk.name), "read-only": read_only,
-                    "discard": "unmap", "file": {"driver": "file", "filename": str(file.path)}}
-    if file.format == "qcow2":
-        node["backing"] = None
-    if file.image is not None:
-        below: Device = {"driver": file.image_format, "read-only": True,
-                         "file": {"driver": "file", "filename": str(file.image)}}
-        if file.image_format == "qcow2":
-            below["backing"] = None
-        node["backing"] = below
-    return node
-
-
-def disk_devices(record: Record) -> list[Device]:
-    """The devices of all disks with the controllers they need, in order."""
+def controllers(record: Record) -> list[Device]:
+    """Of disks on other buses than PCI. They are there from the start: guests find no others later."""
     devices: list[Device] = []
-    buses = {disk.bus for disk in record.spec.disks}
-    if "scsi" in buses:
+    if "scsi" in record.controllers:
         devices.append({"driver": "virtio-scsi-pci", "id": "scsi0", **address(record, SCSI)})
-    if "usb" in buses:
-        devices.append({"driver": "qemu-xhci", "id": "usb0", **address(record, USB)})
-    counts: dict[str, int] = {}
-    for disk in record.spec.disks:
-        number = counts.setdefault(disk.bus, 0)
-        counts[disk.bus] += 1
-        devices += _disk_device(record, disk, number)
+    if "usb" in record.controllers:
+        devices.append({"driver": "qemu-xhci", "id": "usb0", "p2": USB_PORTS, "p3": USB_PORTS, **address(record, USB)})
     return devices
 
 
-def _disk_device(record: Record, disk: DiskSpec, number: int) -> list[Device]:
+def _take_unit(record: Record, disk: DiskSpec) -> int:
+    """The disk's number on its bus, the same for as long as it is there."""
+    if disk.name not in record.units:
+        used = {record.units[each.name] for each in record.spec.disks if each.bus == disk.bus and each.name in record.units}
+        most = UNITS[disk.bus] + (2 if (disk.bus, record.spec.machine) == ("ide", "q35") else 0)
+        free = [number for number in range(most) if number not in used]
+        if not free:
+            raise Conflict(f"server {record.spec.id} has room for {most} {disk.bus.upper()} disks")
+        record.units[disk.name] = free[0]
+    return record.units[disk.name]
+
+
+def disk_device(record: Record, disk: DiskSpec) -> list[Device]:
+    """The device and what it hangs on, in order."""
     id = device_id("disk", disk.name)
-    device: Device = {"id": id, "drive": device_id("node", disk.name)}
+    device: Device = {"id": id, "drive": record.node(disk.name)}
     if disk.serial:
         device["serial"] = disk.serial[:SERIAL_LENGTH]
     if disk.boot_index is not None:
         device["bootindex"] = disk.boot_index
+    if disk.shared:
+        device["share-rw"] = True
     optical = disk.device == "cdrom"
     if disk.bus == "virtio":
         return [device | {"driver": "virtio-blk-pci"} | address(record, take_slot(record, id))]
+    number = _take_unit(record, disk)
     if disk.bus == "scsi":
         return [device | {"driver": "scsi-cd" if optical else "scsi-hd", "bus": "scsi0.0", "scsi-id": number}]
     if disk.bus == "ide":
-        most = 4 if record.spec.machine == "pc" else 6
-        if number >= most:
-            raise Conflict(f"server {record.spec.id} has room for {most} IDE disks")
         place = ({"bus": f"ide.{number // 2}", "unit": number % 2} if record.spec.machine == "pc"
                  else {"bus": f"ide.{number}", "unit": 0})
         return [device | {"driver": "ide-cd" if optical else "ide-hd"} | place]
     if optical:
         bridge = device_id("usb", disk.name)
-        return [{"driver": "usb-bot", "id": bridge, "bus": "usb0.0"},
+        return [{"driver": "usb-bot", "id": bridge, "bus": "usb0.0", "port": str(number + 1)},
                 device | {"driver": "scsi-cd", "bus": f"{bridge}.0", "scsi-id": 0, "lun": 0}]
-    return [device | {"driver": "usb-storage", "bus": "usb0.0", "removable": False}]
+    return [device | {"driver": "usb-storage", "bus": "usb0.0", "port": str(number + 1), "removable": False}]
 
 
-def command(record: Record, files: dict[str, DiskFile], taps: dict[str, int | None], monitor_fd: int, console_fd: int,
-            vnc: Path, *, incoming: bool = False) -> list[str]:
-    """The arguments of QEMU. Descriptors in `taps` and the two others are inherited by it."""
+def command(record: Record, drives: list[Drive], keys: dict[str, int], taps: dict[str, int | None], monitor_fd: int,
+            console_fd: int, vnc: Path, *, incoming: bool = False) -> list[str]:
+    """The arguments of QEMU. Descriptors in `keys` (by secret), in `taps` and the two others are inherited by it."""
     spec = record.spec
     words = [
         "-name", spec.id, "-uuid", spec.id, "-machine", MACHINE[spec.machine], *ACCELERATOR[record.virt],
@@ -143,9 +136,13 @@ def command(record: Record, files: dict[str, DiskFile], taps: dict[str, int | No
         devices.append({"driver": "VGA", "id": "video0", **address(record, VIDEO)})
     else:
         words += ["-display", "none"]
+    for secret, fd in keys.items():
+        words += ["-object", json.dumps({"qom-type": "secret", "id": secret, "file": f"/dev/fd/{fd}"})]
+    for drive in drives:
+        words += ["-blockdev", json.dumps(drive.node)]
+    devices += controllers(record)
     for disk in spec.disks:
-        words += ["-blockdev", json.dumps(block_node(disk, files[disk.name]))]
-    devices += disk_devices(record)
+        devices += disk_device(record, disk)
     for nic in record.nics:
         device = nic_device(record, nic)
         words += ["-netdev", json.dumps(netdev(nic, record.slots[device["id"]], taps[nic.port_id]))]

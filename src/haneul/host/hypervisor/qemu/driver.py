@@ -26,15 +26,17 @@ from haneul.host.contract import (
     ServerSpec,
     ServerState,
 )
-from haneul.host.disks.file import DiskFile, FileDisks
-from haneul.host.hypervisor.qemu import cgroups, memory, probe, serial
-from haneul.host.hypervisor.qemu.backup import copy_disk
+from haneul.host.disks.file import FileDisks
+from haneul.host.hypervisor.qemu import cgroups, drives, memory, moves, probe, serial, volumes
+from haneul.host.hypervisor.qemu.backup import copy_disk, copy_node
 from haneul.host.hypervisor.qemu.command import device_id, netdev, nic_device
+from haneul.host.hypervisor.qemu.drives import Drive, Stores
 from haneul.host.hypervisor.qemu.machine import Machine, new_record
 from haneul.host.hypervisor.qemu.monitor import MonitorError
 from haneul.host.hypervisor.qemu.process import find_below
 from haneul.host.hypervisor.qemu.record import Folder
 from haneul.host.segments import segment
+from haneul.host.storage import VolumeFormat
 
 ADOPT_SECONDS = 0.5  # that the start waits; a QEMU that does not answer is waited for in the background
 BOUND_SECONDS = 5.0  # between looks at the consoles' length
@@ -44,6 +46,8 @@ log = logging.getLogger(__name__)
 
 class QemuHypervisor(Hypervisor):
     """`fabric` says whether ports have taps: with the fake one, cards hang in the air."""
+
+    volumes: Stores | None = None  # the host gives them
 
     def __init__(self, name: str, folder: Path, disks: FileDisks, *, cloud_id: str, fabric: str,
                  tunnel_ip: str) -> None:
@@ -123,8 +127,12 @@ class QemuHypervisor(Hypervisor):
         """On the monitors' thread: what needs an answer to QEMU is done elsewhere."""
         if name in ("SHUTDOWN", "GONE"):
             self._events.submit(self._see_end, machine)
-        elif name == "DEVICE_DELETED" and str(data.get("device", "")).startswith("nic-"):
-            self._events.submit(self._see_unplugged, machine, str(data["device"]).removeprefix("nic-"))
+        elif name == "DEVICE_DELETED":
+            kind, _, rest = str(data.get("device", "")).partition("-")
+            if kind == "nic":
+                self._events.submit(self._see_unplugged, machine, rest)
+            elif kind == "disk":
+                self._events.submit(self._see_detached, machine, rest)
 
     def _see_end(self, machine: Machine) -> None:
         with machine.lock:
@@ -139,6 +147,16 @@ class QemuHypervisor(Hypervisor):
         with machine.lock:
             if machine.alive():
                 machine.let_go(port_id)
+
+    def _see_detached(self, machine: Machine, name: str, *, only_if_gone: bool = False) -> None:
+        with machine.lock:
+            if machine.alive() and machine.monitor is not None:
+                try:
+                    if only_if_gone and device_id("disk", name) in machine.monitor.devices():
+                        return
+                    volumes.let_go(machine, name)
+                except HostError as error:  # a copy of it is being taken: `detach` is asked again
+                    log.warning("server %s: disk %s is out, its volume still open: %s", machine.folder.path.name, name, error)
 
     def close(self) -> None:
         """Lets go of every server; they run on."""
@@ -184,8 +202,9 @@ class QemuHypervisor(Hypervisor):
 
     # ------------------------------------------------------------ life
 
-    def _files(self, spec: ServerSpec) -> dict[str, DiskFile]:
-        return {disk.name: self._disks.locate(spec.id, disk.name) for disk in spec.disks}
+    def _drives(self, id: str, disks: list[DiskSpec]) -> list[Drive]:
+        return [drives.of_file(disk, self._disks.locate(id, disk.name), f"node-{disk.name}") if disk.source is None
+                else drives.of_volume(disk, self._stores(), f"node-{disk.name}") for disk in disks]
 
     def create(self, spec: ServerSpec) -> ServerState:
         with self._known_or_new(spec.id) as machine:
@@ -193,8 +212,10 @@ class QemuHypervisor(Hypervisor):
             if machine.record is None or machine.power() in ("off", "crashed"):
                 if machine.alive():
                     machine.end("off")
+                for disk in spec.disks:
+                    volumes.check(disk.limits)
                 try:
-                    machine.start(new_record(spec, self._found.result().virt), self._files(spec))
+                    machine.start(new_record(spec, self._found.result().virt), self._drives(spec.id, spec.disks))
                 finally:
                     if machine.record is None:
                         self._drop(spec.id)
@@ -243,7 +264,7 @@ class QemuHypervisor(Hypervisor):
             power = machine.power()
             if power == "suspended":
                 assert machine.record is not None
-                memory.restore(machine, self._files(machine.record.spec))
+                memory.restore(machine, self._drives(spec.id, drives.with_keys(machine.record, spec)))
             elif power != "running":
                 raise Conflict(f"server {spec.id} is {power}")
             return machine.state()
@@ -322,16 +343,79 @@ class QemuHypervisor(Hypervisor):
     # ------------------------------------------------------------ volumes
 
     def attach(self, id: str, disk: DiskSpec) -> ServerState:
-        raise HostError("volumes cannot be attached yet")
+        with self._known(id) as machine:
+            volumes.attach(machine, disk, self._stores())
+            return machine.state()
 
     def detach(self, id: str, name: str) -> ServerState:
-        raise HostError("volumes cannot be detached yet")
+        with self._known(id) as machine:
+            volumes.detach(machine, name)
+            return machine.state()
 
     def resize_disk(self, id: str, name: str, size_bytes: int) -> ServerState:
-        raise HostError("volumes in use cannot be extended yet")
+        with self._known(id) as machine:
+            volumes.resize(machine, name, size_bytes)
+            return machine.state()
 
     def replace_disk(self, id: str, disk: DiskSpec) -> ServerState:
-        raise HostError("volumes in use cannot be moved yet")
+        with self._known(id) as machine:
+            pass
+        moves.replace(machine, disk, self._stores())  # minutes: the server's other verbs need not wait
+        return machine.state()
+
+    def _stores(self) -> Stores:
+        if self.volumes is None:
+            raise HostError("this host has no stores of volumes")
+        return self.volumes
+
+    # ------------------------------------------------------------ what stores ask
+
+    def _opening(self, backend: str, volume: str, *, suspended: bool) -> list[tuple[Machine, str]]:
+        """Servers that have the volume open, and as which disk; without locks, which others hold for minutes."""
+        with self._guard:
+            machines = list(self._machines.values())
+        found: list[tuple[Machine, str]] = []
+        for machine in machines:
+            record = machine.record
+            if record is not None and (machine.alive() or (suspended and record.ended == "suspended")):
+                disks = [*record.spec.disks, *(move.disk for move in list(record.moves.values()))]
+                found += [(machine, disk.name) for disk in disks
+                          if disk.source is not None and (disk.source.backend, disk.source.volume) == (backend, volume)]
+        return found
+
+    def uses(self, backend: str, volume: str) -> bool:
+        return bool(self._opening(backend, volume, suspended=True))
+
+    def writes(self, backend: str, volume: str) -> bool:
+        return bool(self._opening(backend, volume, suspended=False))
+
+    @contextmanager
+    def _writer(self, backend: str, volume: str) -> Iterator[tuple[Machine, str]]:
+        found = self._opening(backend, volume, suspended=False)
+        if not found:
+            raise Conflict(f"no server has volume {volume} open")
+        if len(found) > 1:
+            raise Conflict(f"volume {volume} is open more than once: it cannot be copied as of one moment")
+        machine, name = found[0]
+        with machine.lock:
+            volumes.plugged(machine, name)
+            yield machine, name
+
+    def copy(self, backend: str, volume: str, target: Path, format: VolumeFormat) -> None:
+        with self._writer(backend, volume) as (machine, name):
+            monitor, node = machine.connected(), volumes.stored_node(machine, name)
+        try:
+            copy_node(monitor, node, target, format)  # minutes: the server's other verbs need not wait
+        finally:
+            self._see_detached(machine, name, only_if_gone=True)
+
+    def take_snapshot(self, backend: str, volume: str, snapshot: str) -> None:
+        with self._writer(backend, volume) as (machine, name):
+            volumes.take_snapshot(machine, name, snapshot)
+
+    def drop_snapshot(self, backend: str, volume: str, snapshot: str) -> None:
+        with self._writer(backend, volume) as (machine, name):
+            volumes.drop_snapshot(machine, name, snapshot)
 
     # ------------------------------------------------------------ consoles
 

@@ -10,12 +10,14 @@ import threading
 from collections.abc import Callable
 from typing import Any, Literal
 
+from msgspec import structs
+
 from haneul.host.accounts import qemu_account
 from haneul.host.contract import Conflict, HostError, NoRoom, NotThere, Power, ServerSpec, ServerState
-from haneul.host.disks.file import DiskFile
-from haneul.host.hypervisor.qemu import cgroups, serial
+from haneul.host.hypervisor.qemu import cgroups, moves, serial, volumes
 from haneul.host.hypervisor.qemu.backup import drop_copies
 from haneul.host.hypervisor.qemu.command import command, device_id
+from haneul.host.hypervisor.qemu.drives import Drive, without_key
 from haneul.host.hypervisor.qemu.monitor import Monitor, MonitorError
 from haneul.host.hypervisor.qemu.process import Process, boot_id, confined, start_time
 from haneul.host.hypervisor.qemu.record import Folder, Record
@@ -23,6 +25,7 @@ from haneul.host.hypervisor.qemu.record import Folder, Record
 START_SECONDS = 30.0
 RECONNECT_SECONDS = 5.0
 OVERHEAD_BYTES = 512 << 20  # of QEMU itself: its code, the screen, I/O buffers
+DISK_BYTES = 48 << 20  # of each disk: tables of a qcow2, buffers of a copy
 TCG_BYTES = 1 << 30  # of translated code, at most
 SOCKET_PATH_LENGTH = 107
 
@@ -38,6 +41,7 @@ class Machine:
     def __init__(self, folder: Folder, cloud_id: str, open_tap: OpenTap, report: Report) -> None:
         self.folder = folder
         self.lock = threading.RLock()
+        self.moving = threading.Lock()  # one disk at a time; taken before `lock`
         self.record: Record | None = folder.load()
         self.process: Process | None = None
         self.monitor: Monitor | None = None
@@ -74,7 +78,7 @@ class Machine:
         if power == "crashed" and not reason:
             reason = self.obituary()
         return ServerState(id=record.spec.id, power=power, nics=[nic.port_id for nic in record.nics] if there else [],
-                           disks=[disk.name for disk in record.spec.disks] if there else [],
+                           disks=[disk.name for disk in record.spec.disks] if self.alive() else [],
                            pid=record.pid if there else None, reason=reason)
 
     def obituary(self) -> str:
@@ -92,10 +96,11 @@ class Machine:
 
     # ------------------------------------------------------------ beginning
 
-    def start(self, record: Record, files: dict[str, DiskFile], *, incoming: bool = False) -> None:
+    def start(self, record: Record, drives: list[Drive], *, incoming: bool = False) -> None:
         """A process with stopped virtual CPUs. On failure nothing of it remains and the record says why."""
         self._prepare()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        keys = {drive.secret_id: drive.key_file() for drive in drives if drive.key is not None}
         fds: list[int] = []
         try:
             listener.bind(str(self.folder.monitor))
@@ -104,28 +109,49 @@ class Machine:
             fds.append(serial.open_new(self.folder.console))
             taps = {nic.port_id: self._open_tap(nic.port_id) for nic in record.nics}
             fds += [fd for fd in taps.values() if fd is not None]
-            argv = confined(command(record, files, taps, listener.fileno(), fds[0], self.folder.vnc, incoming=incoming))
+            argv = confined(command(record, drives, keys, taps, listener.fileno(), fds[0], self.folder.vnc,
+                                    incoming=incoming))
             record.ended, record.reason, record.boot_id = "", "", boot_id()
+            record.nodes, record.moves = {}, {}
             record.pid = record.started = 0
             self.folder.save(record)
             self.record = record
             with open(self.folder.errors, "wb") as errors:
-                self.process = Process.start(argv, self.folder.path, errors, [listener.fileno(), *fds])
+                self.process = Process.start(argv, self.folder.path, errors,
+                                             [listener.fileno(), *fds, *keys.values()])
+        except BaseException:
+            _wipe(keys)
+            raise
         finally:
             listener.close()
             for fd in fds:
                 os.close(fd)
         record.pid, record.started = self.process.pid, self.process.started
         self.folder.save(record)
-        self._limit(record)
+        self.limit(record)
         try:
             self.connect()
+            self._forget_keys(keys)
+            self._throttle(record)
         except MonitorError as error:
             self.process.end(0.0)
             said = self.folder.last_words() or str(error)
             self.ended("off", said)
             kind = NoRoom if "Cannot allocate memory" in said or "cannot set up guest memory" in said else HostError
             raise kind(f"QEMU did not start: {said}") from error
+        finally:
+            _wipe(keys)
+
+    def _forget_keys(self, keys: dict[str, int]) -> None:
+        assert self.monitor is not None
+        for secret in keys:
+            self.monitor.execute("object-del", {"id": secret})
+
+    def _throttle(self, record: Record) -> None:
+        assert self.monitor is not None
+        for disk in record.spec.disks:
+            if disk.limits is not None:
+                volumes.throttle(self.monitor, disk)
 
     def _prepare(self) -> None:
         folder = self.folder
@@ -139,8 +165,9 @@ class Machine:
         for path in (folder.monitor, folder.vnc):
             path.unlink(missing_ok=True)
 
-    def _limit(self, record: Record) -> None:
+    def limit(self, record: Record) -> None:
         memory = (record.spec.memory_mib << 20) + OVERHEAD_BYTES + (TCG_BYTES if record.virt == "tcg" else 0)
+        memory += DISK_BYTES * len(record.spec.disks)
         cgroups.limit(self._cloud_id, record.spec.id, record.pid, memory_bytes=memory, vcpus=record.spec.vcpus)
 
     def connect(self, seconds: float = START_SECONDS) -> None:
@@ -183,10 +210,16 @@ class Machine:
         shutil.rmtree(self.folder.path, ignore_errors=True)
 
     def tidy(self) -> None:
-        """What a killed agent left open in QEMU: copies of disks, cards half unplugged, a resume half done."""
+        """What a killed agent left open in QEMU: disks on the move, copies of disks, disks and cards half plugged or unplugged, a
+        resume half done."""
         assert self.monitor is not None and self.record is not None
+        moves.settle(self)
+        volumes.drop_secrets(self.monitor)
         drop_copies(self.monitor)
         devices = self.monitor.devices()
+        for disk in self.record.spec.disks:
+            if disk.source is not None and device_id("disk", disk.name) not in devices:
+                volumes.let_go(self, disk.name)
         for nic in list(self.record.nics):
             if device_id("nic", nic.port_id) not in devices:
                 self.let_go(nic.port_id)
@@ -240,5 +273,15 @@ class Machine:
         self.folder.save(self.record)
 
 
+def _wipe(keys: dict[str, int]) -> None:
+    """QEMU has read them, or never will: nobody finds them in a descriptor that it inherited."""
+    for fd in keys.values():
+        os.ftruncate(fd, 0)
+        os.close(fd)
+
+
 def new_record(spec: ServerSpec, virt: Literal["kvm", "tcg"]) -> Record:
-    return Record(spec=spec, virt=virt, nics=list(spec.nics))
+    encrypted = [disk.name for disk in spec.disks if disk.source is not None and disk.source.key is not None]
+    spec = structs.replace(spec, disks=[without_key(disk) for disk in spec.disks])
+    return Record(spec=spec, virt=virt, nics=list(spec.nics), encrypted=encrypted,
+                  controllers=sorted({disk.bus for disk in spec.disks if disk.bus in ("scsi", "usb")}))

@@ -6,7 +6,7 @@ import os
 import time
 
 from haneul.host.contract import Conflict, HostError, NoRoom
-from haneul.host.disks.file import DiskFile
+from haneul.host.hypervisor.qemu.drives import Drive
 from haneul.host.hypervisor.qemu.machine import Machine
 from haneul.host.hypervisor.qemu.monitor import Monitor, MonitorError
 
@@ -57,7 +57,7 @@ def _wait_saved(monitor: Monitor) -> None:
     raise HostError(f"the memory was not saved within {SAVE_SECONDS:.0f} s")
 
 
-def restore(machine: Machine, files: dict[str, DiskFile]) -> None:
+def restore(machine: Machine, drives: list[Drive]) -> None:
     """On failure the server stays suspended, its memory kept."""
     record = machine.record
     assert record is not None
@@ -68,7 +68,7 @@ def restore(machine: Machine, files: dict[str, DiskFile]) -> None:
     kept = machine.folder.kept_memory  # `ended` drops the memory of a server that did not start
     machine.folder.memory.rename(kept)
     try:
-        machine.start(record, files, incoming=True)
+        machine.start(record, drives, incoming=True)
         monitor = machine.connected()
         monitor.give(file, "memory")
         monitor.execute("migrate-incoming", {"uri": "fd:memory"})

@@ -7,23 +7,47 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from haneul.host.contract import NicSpec, Power, ServerSpec
+from haneul.host.contract import DiskSpec, NicSpec, Power, ServerSpec
+
+
+class Move(Struct, kw_only=True):
+    """A disk that is being copied to another volume, which is open as `node`."""
+
+    disk: DiskSpec
+    node: str
+    encrypted: bool
 
 
 class Record(Struct, kw_only=True):
-    """`ended` is empty while a process should exist; `slots` are the PCI addresses, which saved memory depends on."""
+    """`ended` is empty while a process should exist; `slots`, `units` and `controllers` are where devices are, which saved memory
+    depends on. Keys of volumes are never in it; `encrypted` are the disks that want one."""
 
-    spec: ServerSpec
+    spec: ServerSpec  # its disks are those that are open
     virt: Literal["kvm", "tcg"]
     nics: list[NicSpec]
-    slots: dict[str, int] = {}
+    slots: dict[str, int] = {}  # PCI, by device
+    units: dict[str, int] = {}  # of disks on other buses, by disk
+    controllers: list[str] = []  # buses of disks that the server was started with
+    nodes: dict[str, str] = {}  # by disk; one that is not there is the one that `node` says
+    moves: dict[str, Move] = {}
+    encrypted: list[str] = []
     pid: int = 0
     started: int = 0
     boot_id: str = ""
     ended: Power | Literal[""] = ""
     reason: str = ""
+
+    def disk(self, name: str) -> DiskSpec | None:
+        return next((disk for disk in self.spec.disks if disk.name == name), None)
+
+    def set_disks(self, disks: list[DiskSpec]) -> None:
+        self.spec = structs.replace(self.spec, disks=disks)
+
+    def node(self, name: str) -> str:
+        """The node that the disk's device has."""
+        return self.nodes.get(name, f"node-{name}")
 
 
 class Folder:

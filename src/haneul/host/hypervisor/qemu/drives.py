@@ -1,0 +1,110 @@
+"""How QEMU opens the disks of a server: a node a disk, with the name that its device asks for."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Protocol
+
+from msgspec import Struct, structs
+
+from haneul.host.contract import DiskSpec, Refused, ServerSpec
+from haneul.host.disks.file import DiskFile
+from haneul.host.hypervisor.qemu.record import Record
+from haneul.host.storage import VolumeSource
+
+Options = dict[str, Any]
+
+NODE_NAME_LENGTH = 31
+
+
+class Stores(Protocol):
+    def node(self, source: VolumeSource) -> Options:
+        """QEMU's options of the volume's bytes as they lie in the store: every layer names its driver, none has a name. Takes no
+        locks that are held while a hypervisor is asked something."""
+        ...
+
+
+class Drive(Struct, kw_only=True):
+    """`key` is the passphrase of the secret `secret_id`, which QEMU needs while it opens the node and not afterwards."""
+
+    node: Options
+    key: str | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.node["node-name"])
+
+    @property
+    def secret_id(self) -> str:
+        return secret_id(self.name)
+
+    def key_file(self) -> int:
+        """A descriptor of a file in memory, for a QEMU that is yet to be started."""
+        assert self.key is not None
+        file = os.memfd_create("key", os.MFD_CLOEXEC)
+        os.write(file, self.key.encode())
+        return file
+
+
+def secret_id(node: str) -> str:
+    return f"key-{node}"
+
+
+def below(node: str) -> str:
+    """The node of an encrypted volume's bytes as they lie in the store."""
+    return "data-" + node.removeprefix("node-")
+
+
+def read_only(disk: DiskSpec) -> bool:
+    return disk.read_only or disk.device == "cdrom" or disk.name == "config"
+
+
+def of_file(disk: DiskSpec, file: DiskFile, name: str) -> Drive:
+    """Nothing is probed, nothing read from the overlay's header."""
+    node: Options = {"driver": file.format, "node-name": name, "read-only": read_only(disk), "discard": "unmap",
+                     "file": {"driver": "file", "filename": str(file.path)}}
+    if file.format == "qcow2":
+        node["backing"] = None
+    if file.image is not None:
+        below: Options = {"driver": file.image_format, "read-only": True,
+                          "file": {"driver": "file", "filename": str(file.image)}}
+        if file.image_format == "qcow2":
+            below["backing"] = None
+        node["backing"] = below
+    return Drive(node=node)
+
+
+def of_volume(disk: DiskSpec, stores: Stores, name: str) -> Drive:
+    source = disk.source
+    assert source is not None
+    if len(name) > NODE_NAME_LENGTH:
+        raise Refused(f"the name of disk {disk.name} is too long")
+    if disk.shared and source.format != "raw" and not disk.read_only:
+        raise Refused(f"volume {source.volume} is {source.format}: only raw ones can be written by several guests")
+    if source.key and source.format != "raw":
+        raise Refused(f"volume {source.volume} is {source.format}: only raw ones can be encrypted")
+    node = stores.node(source)
+    if source.key:
+        node = {"driver": "luks", "key-secret": secret_id(name), "file": {**node, "node-name": below(name)}}
+    return Drive(node={**node, "node-name": name, "read-only": read_only(disk), "discard": "unmap"}, key=source.key)
+
+
+def without_key(disk: DiskSpec) -> DiskSpec:
+    if disk.source is None or disk.source.key is None:
+        return disk
+    return structs.replace(disk, source=structs.replace(disk.source, key=None))
+
+
+def with_keys(record: Record, spec: ServerSpec) -> list[DiskSpec]:
+    """The record's disks, with the keys that `spec` gives for their volumes. Refused without one that is wanted: the volume would
+    be shown, and written, as it lies."""
+    given = {(disk.source.backend, disk.source.volume): disk.source.key for disk in spec.disks if disk.source is not None}
+    found: list[DiskSpec] = []
+    for disk in record.spec.disks:
+        if disk.name in record.encrypted and disk.source is not None:
+            key = given.get((disk.source.backend, disk.source.volume))
+            if not key:
+                raise Refused(f"volume {disk.source.volume} is encrypted and its key was not given")
+            disk = structs.replace(disk, source=structs.replace(disk.source, key=key))
+        found.append(disk)
+    return found
