@@ -54,6 +54,13 @@ class InUse(Conflict):
 class OverVolumeQuota(TooLarge):
     """Cinder's 413 of a quota."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryAfter="0")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": "0"}
+
 
 class NoValidBackend(BadRequest):
     def __init__(self, reason: str) -> None:

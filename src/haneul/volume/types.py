@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
+from haneul.host.storage import DiskLimits
 from haneul.kernel import clock, ids
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
+from haneul.volume import qos
 from haneul.volume.model import DefaultTypeRow, VolumeTypeAccessRow, VolumeTypeRow
 from haneul.volume.problems import VolumeTypeNotFound
 
@@ -48,3 +50,8 @@ def default(tx: Transaction, context: Context) -> VolumeTypeRow:
     if row is None:
         raise VolumeTypeNotFound(tx.cloud.config.volume.default_type)
     return row
+
+
+def limits_of(tx: Transaction, type_id: str, size: int = 0) -> DiskLimits | None:
+    """What a guest's disk is throttled to when it is a volume of the type; `size` in GiB is for limits that grow with it."""
+    return qos.limits_of(tx, type_id, size)
