@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import select
 
 from haneul.host.contract import Conflict, NotThere
@@ -34,7 +36,7 @@ def put(row: SnapshotRow, status: str) -> None:
     row.status, row.updated_at = status, clock.now()
 
 
-def both(work: Work[OnSnapshot]) -> tuple[Volumes, VolumeRow, SnapshotRow]:
+def both(work: Work[Any]) -> tuple[Volumes, VolumeRow, SnapshotRow]:
     """The store, the volume and the snapshot; Fault when one of them is gone."""
     with work.cloud.database.read() as tx:
         volume, row = rows.by_id(tx, work.arguments.volume_id), by_id(tx, work.arguments.snapshot_id)
@@ -43,14 +45,14 @@ def both(work: Work[OnSnapshot]) -> tuple[Volumes, VolumeRow, SnapshotRow]:
     return stores.of(work.cloud, volume.host), volume, row
 
 
-def row_of(tx: Transaction, work: Work[OnSnapshot]) -> SnapshotRow:
+def row_of(tx: Transaction, work: Work[Any]) -> SnapshotRow:
     row = by_id(tx, work.arguments.snapshot_id)
     if row is None:
         raise Fault("The snapshot was deleted.", code=steps.NOT_THERE)
     return row
 
 
-def tell(tx: Transaction, work: Work[OnSnapshot], row: SnapshotRow, action: str, detail: str) -> None:
+def tell(tx: Transaction, work: Work[Any], row: SnapshotRow, action: str, detail: str) -> None:
     messages.record(tx, project_id=row.project_id, request_id=work.request_id, action=action, detail=detail,
                     resource_type=messages.SNAPSHOT, resource_id=row.id)
 
@@ -60,7 +62,7 @@ def tell(tx: Transaction, work: Work[OnSnapshot], row: SnapshotRow, action: str,
 
 @create_snapshot.step(deadline=1800)
 @plain
-def take(work: Work[OnSnapshot]) -> None:
+def take(work: Work[Any]) -> None:
     store, volume, row = both(work)
     store.snapshot(volume.stored_as, row.stored_as)
     with work.commit() as tx:
@@ -70,7 +72,7 @@ def take(work: Work[OnSnapshot]) -> None:
 
 
 @take.undo
-def drop_again(work: Work[OnSnapshot]) -> None:
+def drop_again(work: Work[Any]) -> None:
     with work.cloud.database.read() as tx:
         volume, row = rows.by_id(tx, work.arguments.volume_id), by_id(tx, work.arguments.snapshot_id)
     if volume is not None and row is not None:
@@ -81,7 +83,7 @@ def drop_again(work: Work[OnSnapshot]) -> None:
 
 
 @create_snapshot.failed
-def creation_failed(work: Work[OnSnapshot], tx: Transaction, fault: Fault) -> None:
+def creation_failed(work: Work[Any], tx: Transaction, fault: Fault) -> None:
     row = by_id(tx, work.arguments.snapshot_id)
     if row is not None and row.status != "deleting":
         put(row, "error")
@@ -94,7 +96,7 @@ def creation_failed(work: Work[OnSnapshot], tx: Transaction, fault: Fault) -> No
 
 @delete_snapshot.step(deadline=1800)
 @plain
-def drop(work: Work[OnSnapshot]) -> None:
+def drop(work: Work[Any]) -> None:
     """What never was on the back end, or went with its volume, is dropped."""
     with work.cloud.database.read() as tx:
         volume, row = rows.by_id(tx, work.arguments.volume_id), by_id(tx, work.arguments.snapshot_id)
@@ -121,7 +123,7 @@ class Busy(Fault):
 
 
 @delete_snapshot.failed
-def deletion_failed(work: Work[OnSnapshot], tx: Transaction, fault: Fault) -> None:
+def deletion_failed(work: Work[Any], tx: Transaction, fault: Fault) -> None:
     row = by_id(tx, work.arguments.snapshot_id)
     if row is None or isinstance(fault, Cancelled):
         return
@@ -135,7 +137,7 @@ def deletion_failed(work: Work[OnSnapshot], tx: Transaction, fault: Fault) -> No
 
 @revert_volume.step(deadline=1800)
 @plain
-def go_back(work: Work[OnSnapshot]) -> None:
+def go_back(work: Work[Any]) -> None:
     store, volume, row = both(work)
     store.revert(volume.stored_as, row.stored_as)
     with work.commit() as tx:
@@ -143,12 +145,12 @@ def go_back(work: Work[OnSnapshot]) -> None:
 
 
 @revert_volume.failed
-def revert_failed(work: Work[OnSnapshot], tx: Transaction, fault: Fault) -> None:
+def revert_failed(work: Work[Any], tx: Transaction, fault: Fault) -> None:
     """What the volume has now nobody can say; the snapshot is as it was."""
     settle(tx, work, "error")
 
 
-def settle(tx: Transaction, work: Work[OnSnapshot], status: str) -> None:
+def settle(tx: Transaction, work: Work[Any], status: str) -> None:
     volume, row = rows.by_id(tx, work.arguments.volume_id), by_id(tx, work.arguments.snapshot_id)
     if volume is not None and volume.status == "reverting":
         volume.status, volume.previous_status, volume.updated_at = status, None, clock.now()
