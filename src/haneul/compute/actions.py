@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from haneul.compute import boot, flavors, quotas, states
+from haneul.compute import block_devices, boot, flavors, quotas, states
 from haneul.compute.model import MigrationRow, ServerRow
 from haneul.compute.problems import InvalidState, NotReady
 from haneul.compute.states import (
@@ -114,7 +114,7 @@ def rebuild_server(tx: Transaction, context: Context, row: ServerRow, image_id: 
     for name, value in changes.items():
         setattr(row, name, value)
     row.image_id = image.id
-    row.system = {**row.system, "image": boot.image_facts(image)}
+    row.system = {**row.system, "image": block_devices.image_facts(image)}
     row.progress = 0
     _begin(tx, context, row, rebuild.rebuild_server, "rebuilding",
            rebuild.RebuildArguments(server_id=row.id, run=row.vm_state != STOPPED))
@@ -141,7 +141,7 @@ def rescue(tx: Transaction, context: Context, row: ServerRow, image_id: str | No
         facts = row.system["image"]  # the image is gone from the service, but still in the host's cache under its disk
     else:
         boot.check_fit(_Size(row.flavor), image)  # its disk may grow to what the image says, and no quota would count it
-        facts = boot.image_facts(image)
+        facts = block_devices.image_facts(image)
     _begin(tx, context, row, rebuild.rescue_server, "rescuing", rebuild.RescueArguments(server_id=row.id, image=facts))
 
 

@@ -6,13 +6,14 @@ import secrets
 import string
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 from sqlalchemy import insert, select
 
-from haneul.compute import flavors, groups, guests, keypairs, nics, quotas, servers, zones
+from haneul.compute import block_devices, flavors, groups, guests, keypairs, nics, quotas, servers, zones
+from haneul.compute.block_devices import Device, Plan
 from haneul.compute.model import FlavorRow, ServerRow, ServerTagRow
 from haneul.compute.nics import Nic
-from haneul.compute.tasks.create import CreateArguments, create_server
+from haneul.compute.tasks.create import CreateArguments, create_server, create_with_volumes
 from haneul.fleet.model import HostRow
 from haneul.image import images
 from haneul.image.model import ImageRow
@@ -28,7 +29,10 @@ class Wish(Struct, kw_only=True):
 
     name: str
     flavor_id: str
-    image_id: str
+    image_id: str | None
+    devices: list[Device] = []
+    legacy: bool = False  # they are mappings of the first version
+    shared: bool = True  # the caller knows of volumes that several servers have
     description: str | None = None
     hostname: str | None = None
     networks: list[Nic] | str | None = None
@@ -52,9 +56,12 @@ class Wish(Struct, kw_only=True):
 def create(tx: Transaction, context: Context, wish: Wish) -> list[ServerRow]:
     """The new servers, each with its task. As many of `most` as the quota allows, at least `least`."""
     flavor = _flavor(tx, context, wish.flavor_id)
-    image = find_image(tx, context, wish.image_id)
-    check_fit(flavor, image)
-    if flavor.disk == 0 and not tx.cloud.policy.allows(
+    image = find_image(tx, context, wish.image_id) if wish.image_id is not None else None
+    disks = block_devices.plan(tx, context, flavor, image, wish.devices, legacy=wish.legacy, many=wish.most > 1,
+                               shared=wish.shared)
+    if disks.image_id is not None:
+        check_fit(flavor, image if image is not None else find_image(tx, context, disks.image_id))
+    if flavor.disk == 0 and not disks.on_volume and not tx.cloud.policy.allows(
             "os_compute_api:servers:create:zero_disk_flavor", context, {"project_id": context.project_id}):
         raise Forbidden("Only volume-backed servers are allowed for flavors with zero disk.")
     key = _key(tx, context, wish.key_name)
@@ -66,34 +73,41 @@ def create(tx: Transaction, context: Context, wish: Wish) -> list[ServerRow]:
     _check_many(wish, cards)
     server_group = groups.for_boot(tx, context, wish.hints, wish.most)
     count = quotas.room_for(tx, context.project_id or "", least=wish.least, most=wish.most, vcpus=flavor.vcpus, ram=flavor.ram)
-    rows = _rows(context, wish, flavor, image, key, server_group, count)
+    rows = _rows(context, wish, flavor, disks, key, server_group, count)
     tx.add_all(rows)
     tx.flush()
     if wish.tags:
         tx.execute(insert(ServerTagRow), [{"server_id": row.id, "tag": tag} for row in rows
                                           for tag in dict.fromkeys(wish.tags)])
+    task = create_with_volumes if disks.volumes else create_server
     for row in rows:
-        create_server.submit(tx, CreateArguments(
+        block_devices.take(tx, context, row, disks)
+        task.submit(tx, CreateArguments(
             server_id=row.id, guest=guests.of(row), nics=cards, groups=group_ids, zone=wish.zone, host=wish.host,
             force=wish.force, hints=_hints(wish.hints)), resource=f"server:{row.id}", context=context)
     return rows
 
 
-def _rows(context: Context, wish: Wish, flavor: FlavorRow, image: ImageRow, key: tuple[str | None, str | None],
+def _rows(context: Context, wish: Wish, flavor: FlavorRow, disks: Plan, key: tuple[str | None, str | None],
           server_group: str | None, count: int) -> list[ServerRow]:
     now = clock.now()
+    system = {"image": disks.image}
+    if disks.on_volume:
+        system["on_volume"] = True
+    if disks.local is not None:
+        system["local"] = to_builtins(disks.local)
     reservation = "r-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
     found = []
     for index in range(count):
         server_id = ids.new()
         name = wish.name if wish.most == 1 else f"{wish.name}-{index + 1}"
-        drive = wish.config_drive or image.properties.get("img_config_drive") == "mandatory"
+        drive = wish.config_drive or disks.image["properties"].get("img_config_drive") == "mandatory"
         found.append(ServerRow(
             id=server_id, name=name, hostname=wish.hostname or servers.hostname_of(name, server_id),
-            description=wish.description, project_id=context.project_id, user_id=context.user_id, image_id=image.id,
+            description=wish.description, project_id=context.project_id, user_id=context.user_id, image_id=disks.image_id,
             flavor_id=flavor.id, flavor=flavors.snapshot(flavor), vcpus=flavor.vcpus, ram=flavor.ram, vm_state="building",
-            task_state="scheduling", power_state=0, progress=0, meta=wish.metadata, system={"image": image_facts(image)},
-            config_drive=drive, key_name=key[0], key_data=key[1], user_data=wish.user_data, root_device_name="/dev/vda",
+            task_state="scheduling", power_state=0, progress=0, meta=wish.metadata, system=dict(system),
+            config_drive=drive, key_name=key[0], key_data=key[1], user_data=wish.user_data, root_device_name=disks.root_name,
             access_ip_v4=wish.access_ip_v4, access_ip_v6=wish.access_ip_v6, auto_disk_config=wish.auto_disk_config,
             reservation_id=reservation, launch_index=index, group_id=server_group, pinned_zone=wish.zone,
             availability_zone=wish.zone, deleted=False, created_at=now, updated_at=now))
@@ -122,12 +136,6 @@ def find_image(tx: Transaction, context: Context, image_id: str) -> ImageRow:
         raise BadRequest(f"Image {image_id} is unacceptable: its disk format {image.disk_format} cannot be booted; "
                          "qcow2 and raw can.")
     return image
-
-
-def image_facts(image: ImageRow) -> dict[str, Any]:
-    """What the server must remember of its image, which may be deleted while the server lives."""
-    return {"id": image.id, "name": image.name, "format": image.disk_format, "sha512": image.os_hash_value,
-            "min_disk": image.min_disk, "min_ram": image.min_ram, "properties": dict(image.properties)}
 
 
 def check_fit(flavor: FlavorRow | Any, image: ImageRow) -> None:

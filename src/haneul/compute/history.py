@@ -12,7 +12,8 @@ from haneul.kernel.database import Transaction
 from haneul.kernel.errors import NotFound
 from haneul.kernel.tasks import TaskRow
 
-NAMES = {"create": "create", "delete": "delete", "start": "start", "stop": "stop", "reboot": "reboot", "hard_reboot": "reboot",
+NAMES = {"create": "create", "create_with_volumes": "create",
+         "delete": "delete", "start": "start", "stop": "stop", "reboot": "reboot", "hard_reboot": "reboot",
          "pause": "pause", "unpause": "unpause", "suspend": "suspend", "resume": "resume", "rebuild": "rebuild",
          "rescue": "rescue", "unrescue": "unrescue", "resize": "resize", "confirm_resize": "confirmResize",
          "revert_resize": "revertResize", "snapshot": "createImage", "shelve": "shelve", "unshelve": "unshelve",

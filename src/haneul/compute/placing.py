@@ -17,10 +17,14 @@ _AGGREGATE = "aggregate_instance_extra_specs:"
 
 
 def claim(tx: Transaction, guest: Guest, flavor: dict[str, Any], *, zone: str | None = None, host: str | None = None,
-          force: bool = False, hints: dict[str, list[str]] | None = None, avoid: dict[str, str] | None = None) -> str:
-    """The host that now holds the flavor's room for the server. `force`: an administrator's host, past all filters but room."""
-    ask = Ask(consumer_id=guest.id, project_id=guest.project_id, user_id=guest.user_id, resources=resources(flavor),
-              availability_zone=None if force else zone, host=host, avoid=dict(avoid or {}))
+          force: bool = False, hints: dict[str, list[str]] | None = None, avoid: dict[str, str] | None = None,
+          within: list[Within] | None = None) -> str:
+    """The host that now holds the flavor's room for the server. `force`: an administrator's host, past all filters but room
+    and `within`, without which the server could not be there at all."""
+    ask = Ask(consumer_id=guest.id, project_id=guest.project_id, user_id=guest.user_id,
+              resources=resources(flavor, on_volume=guest.on_volume),
+              availability_zone=None if force else zone, host=host, avoid=dict(avoid or {}),
+              within=list(within or []))
     if not force:
         _traits(ask, flavor["extra_specs"], guest.image["properties"])
         _aggregates(tx, ask, flavor["extra_specs"])
@@ -29,9 +33,10 @@ def claim(tx: Transaction, guest: Guest, flavor: dict[str, Any], *, zone: str | 
     return scheduler.claim(tx, ask).host
 
 
-def resources(flavor: dict[str, Any]) -> dict[str, int]:
+def resources(flavor: dict[str, Any], *, on_volume: bool = False) -> dict[str, int]:
+    """A root disk that is a volume takes no room on the host."""
     found = {"VCPU": flavor["vcpus"], "MEMORY_MB": flavor["ram"],
-             "DISK_GB": flavor["disk"] + flavor["ephemeral"] + -(-flavor["swap"] // 1024)}
+             "DISK_GB": (0 if on_volume else flavor["disk"]) + flavor["ephemeral"] + -(-flavor["swap"] // 1024)}
     for key, value in flavor["extra_specs"].items():
         if key.startswith("resources:") and str(value).isdigit():
             found[key.removeprefix("resources:")] = int(value)

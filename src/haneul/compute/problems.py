@@ -27,6 +27,13 @@ class Locked(Conflict):
         super().__init__(f"Instance {server_id} is locked")
 
 
+class InvalidMapping(BadRequest):
+    """A block device mapping that cannot be."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Block Device Mapping is Invalid: {reason}")
+
+
 class NotReady(Conflict):
     def __init__(self, server_id: str) -> None:
         super().__init__(f"Instance {server_id} is not ready")

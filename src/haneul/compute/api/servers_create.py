@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from haneul.compute import boot
-from haneul.compute.api import shapes
+from haneul.compute.api import block_devices, shapes
+from haneul.compute.api.block_devices import BlockDevice, OldBlockDevice
 from haneul.compute.api.shapes import Body, Boolean, Description, DiskConfig, Fqdn, Metadata, Name, Positive, Tag
+from haneul.compute.block_devices import Device
 from haneul.compute.nics import Nic, check_address
 from haneul.kernel import ids
 from haneul.kernel.errors import BadRequest, Forbidden
@@ -33,33 +35,10 @@ class Group(Body):
     name: Name
 
 
-class BlockDevice(Body):
-    """Of block_device_mapping_v2; volumes do not exist yet, so most of it only has to be well formed."""
-
-    source_type: Literal["volume", "image", "snapshot", "blank"] | UnsetType = UNSET
-    destination_type: Literal["local", "volume"] | UnsetType = UNSET
-    uuid: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
-    image_id: str | UnsetType = UNSET
-    volume_id: str | UnsetType = UNSET
-    snapshot_id: str | UnsetType = UNSET
-    boot_index: int | Annotated[str, Meta(pattern=r"^-?[0-9]+$")] | None = None
-    volume_size: Any = None
-    delete_on_termination: Any = None
-    guest_format: str | None = None
-    device_type: str | None = None
-    disk_bus: str | None = None
-    device_name: str | None = None
-    virtual_name: str | None = None
-    no_device: Any = None
-    connection_info: str | None = None
-    tag: Tag | UnsetType = UNSET
-    volume_type: str | None = None
-
-
 class Server(Body):
     name: Name
     flavor_ref: Annotated[str, Meta(min_length=1)] | int = field(name="flavorRef")
-    image_ref: str = field(name="imageRef", default="")
+    image_ref: str | None = field(name="imageRef", default=None)
     admin_pass: str | None = field(name="adminPass", default=None)
     metadata: Metadata = {}
     networks: list[Network] | Literal["auto", "none"] | UnsetType = UNSET
@@ -68,7 +47,7 @@ class Server(Body):
     access_ip_v6: str | None = field(name="accessIPv6", default=None)
     personality: list[Any] | UnsetType = UNSET
     availability_zone: Name | None = None
-    block_device_mapping: list[dict[str, Any]] = []
+    block_device_mapping: list[OldBlockDevice] = []
     block_device_mapping_v2: list[BlockDevice] = []
     config_drive: Boolean | None = None
     key_name: Name | None = None
@@ -95,6 +74,7 @@ _SINCE: dict[str, Version] = {"description": (2, 19), "tags": (2, 52), "trusted_
                               "hypervisor_hostname": (2, 74), "hostname": (2, 90)}
 
 
+@routes.post("/os-volumes_boot", rule="os_compute_api:servers:create", body=Create, status=202)
 @routes.post("/servers", rule="os_compute_api:servers:create", body=Create, status=202)
 def create(call: Call, body: Create) -> Reply:
     server = body.server
@@ -104,6 +84,8 @@ def create(call: Call, body: Create) -> Reply:
     if server.personality not in (UNSET, []):
         raise BadRequest("Personality files are not supported by this cloud; use user_data.")
     wish = _wish(call, body)
+    if wish.devices and not call.allows("os_compute_api:servers:create:attach_volume", {"project_id": call.context.project_id}):
+        raise Forbidden("Policy doesn't allow os_compute_api:servers:create:attach_volume to be performed.")
     rows = boot.create(call.tx, call.context, wish)
     if shapes.truth(server.return_reservation_id):
         return Reply({"reservation_id": rows[0].reservation_id})
@@ -123,6 +105,8 @@ def _check_version(call: Call, server: Server) -> None:
     tagged = isinstance(server.networks, list) and any(nic.tag is not UNSET for nic in server.networks)
     if tagged and (call.version < (2, 32) or (2, 37) <= call.version < (2, 42)):
         unknown.append("tag")
+    device = block_devices.unknown(server.block_device_mapping_v2, call.version)
+    unknown += [device] if device is not None else []
     if unknown:
         raise BadRequest(f"Invalid input for field/attribute server. Additional properties are not allowed ({unknown[0]!r} was "
                          "unexpected)")
@@ -146,9 +130,11 @@ def _wish(call: Call, body: Create) -> boot.Wish:
         raise BadRequest("min_count must be <= max_count")
     name = shapes.name(server.name)
     zone, host, force = _place(call, server)
+    devices = _devices(server)
     description = name if call.version < (2, 19) else (None if server.description is UNSET else server.description)
     return boot.Wish(
-        name=name, flavor_id=str(server.flavor_ref).rsplit("/", 1)[-1], image_id=_image(server),
+        name=name, flavor_id=str(server.flavor_ref).rsplit("/", 1)[-1], image_id=_image(server, devices),
+        devices=devices, legacy=bool(server.block_device_mapping), shared=call.version >= (2, 60),
         description=shapes.description(description), hostname=None if server.hostname is UNSET else server.hostname,
         networks=_networks(server),
         groups=None if server.security_groups is UNSET else [group.name for group in server.security_groups],
@@ -160,27 +146,19 @@ def _wish(call: Call, body: Create) -> boot.Wish:
         access_ip_v6=shapes.address(server.access_ip_v6, "accessIPv6", 6) if server.access_ip_v6 else None)
 
 
-def _image(server: Server) -> str:
-    """The image to boot from: imageRef, or the boot device of a mapping that says the same in other words."""
-    image = server.image_ref
+def _devices(server: Server) -> list[Device]:
+    return block_devices.parse(server.block_device_mapping, server.block_device_mapping_v2, server.image_ref is not None)
+
+
+def _image(server: Server, devices: list[Device]) -> str | None:
+    """The image to boot from; none is fine when a mapping says what to boot from."""
+    image = server.image_ref or ""
     if image and not image.startswith("http"):
         shapes.uuid(image, "imageRef")
     image = image.rsplit("/", 1)[-1]
-    if server.block_device_mapping:
-        raise BadRequest("Block device mappings of volumes need block storage, which this cloud does not have yet.")
-    for device in server.block_device_mapping_v2:
-        kind = (device.source_type, device.destination_type)
-        if kind not in (("image", "local"), ("image", UNSET)):
-            raise BadRequest("Block Device Mapping is Invalid: volumes, snapshots and blank devices need block storage, which "
-                             "this cloud does not have yet.")
-        source = device.uuid if device.uuid is not UNSET else device.image_id
-        if source is UNSET or (image and source != image) or str(device.boot_index) != "0":
-            raise BadRequest("Block Device Mapping is Invalid: an image on a local disk is the boot device (boot_index 0) and "
-                             "the same as imageRef.")
-        image = str(source)
-    if not image:
+    if not image and not devices:
         raise BadRequest("Missing imageRef attribute")
-    return image
+    return image or None
 
 
 def _networks(server: Server) -> list[Nic] | str | None:
@@ -201,8 +179,6 @@ def _networks(server: Server) -> list[Nic] | str | None:
             raise BadRequest(f"Bad networks format: network uuid is not in proper format ({nic.uuid[:64]})")
         found.append(Nic(network_id=nic.uuid, fixed_ip=None if nic.fixed_ip is UNSET else check_address(nic.fixed_ip), tag=tag))
     return found
-
-
 
 
 def _place(call: Call, server: Server) -> tuple[str | None, str | None, bool]:

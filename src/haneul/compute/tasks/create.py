@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import convert, to_builtins
 from sqlalchemy import String, bindparam, case, delete, insert, select, update
 
-from haneul.compute import drive, placing, servers, states, zones
+from haneul.compute import block_devices, drive, placing, servers, states, zones
 from haneul.compute.guests import Guest
 from haneul.compute.model import ServerNicRow, ServerRow
 from haneul.compute.nics import Nic
@@ -15,12 +15,13 @@ from haneul.compute.tasks import images, machine
 from haneul.compute.tasks.machine import OnServer, plain
 from haneul.fleet.agents import Agent, Agents
 from haneul.fleet.model import HostRow
-from haneul.host.contract import NicSpec
+from haneul.host.contract import DiskSpec, NicSpec, NotThere
 from haneul.kernel import clock
 from haneul.kernel.context import system
 from haneul.kernel.database import Transaction
-from haneul.kernel.tasks import Task, Work
+from haneul.kernel.tasks import Again, Fault, Task, Work
 from haneul.network import addresses, networks, ports, wiring
+from haneul.volume import attachments
 
 
 class CreateArguments(OnServer, kw_only=True):
@@ -37,6 +38,7 @@ class CreateArguments(OnServer, kw_only=True):
 
 
 create_server = Task("compute.server.create", CreateArguments, deadline=1800.0)
+create_with_volumes = Task("compute.server.create_with_volumes", CreateArguments, deadline=5400.0)  # the same steps, and two more
 
 
 _HOST = select(HostRow.availability_zone).where(HostRow.name == bindparam("host"))
@@ -50,14 +52,53 @@ _RUN = update(_TABLE).where(_TABLE.c.id == bindparam("server"), _TABLE.c.deleted
     updated_at=bindparam("now"))
 
 
+@create_with_volumes.step(deadline=3600)
+@plain
+def volumes(work: Work[CreateArguments]) -> None:
+    """The volumes that were asked for with the server are there."""
+    with work.cloud.database.read() as tx:
+        rows = attachments.of_servers(tx, [work.arguments.server_id]).get(work.arguments.server_id, [])
+        known = attachments.volumes_of(tx, rows)
+    for row in rows:
+        volume = known.get(row.volume_id)
+        status = volume.status if volume is not None else "gone"
+        if status.startswith("error") or status in ("gone", "deleting"):
+            raise Fault(f"Build of instance {work.arguments.server_id} aborted: Volume {row.volume_id} did not finish being "
+                        f"created. And its status is {status}.")
+        if status not in attachments.FOLLOWS:
+            raise Again("the server's volumes", 0.1)
+    work.result = {"volumes": [row.volume_id for row in rows]}
+
+
+@volumes.undo
+def give_volumes_back(work: Work[CreateArguments]) -> None:
+    """Last of all, when the host has nothing of the server. One that cannot say so keeps its volumes, for the server's deletion
+    to see to."""
+    host = (work.results.get("schedule") or {}).get("host")
+    if host and not _gone_from(work, host):
+        raise Again("the host to let go of the server's volumes", 1.0)
+    with work.commit() as tx:
+        for row in attachments.of_servers(tx, [work.arguments.server_id]).get(work.arguments.server_id, []):
+            block_devices.let_go(tx, machine.owner(work.arguments.guest), row)
+
+
+def _gone_from(work: Work[CreateArguments], host: str) -> bool:
+    try:
+        work.cloud.get(Agents).of(host).hypervisor.server(work.arguments.server_id)
+    except NotThere:
+        return True
+    return False
+
+
 @create_server.step(deadline=60)
 @plain
 def schedule(work: Work[CreateArguments]) -> None:
     """No row is read: a deletion waits for this task's end, or cancels it."""
     wish = work.arguments
     with work.commit() as tx:
+        within = block_devices.hosts_within(tx, wish.server_id) if "volumes" in work.results else []
         host = placing.claim(tx, wish.guest, wish.guest.flavor, zone=wish.zone, host=wish.host, force=wish.force,
-                             hints=wish.hints)
+                             hints=wish.hints, within=within)
         zone = tx.core(_HOST, host=host).scalar() or zones.DEFAULT
         tx.core(_PLACE, server=wish.server_id, host=host, zone=zone, state="networking", now=clock.now())
         work.result = {"host": host, "zone": zone}
@@ -95,6 +136,8 @@ def _agent(work: Work[CreateArguments]) -> Agent:
 @create_server.step(deadline=1200)
 @plain
 def image(work: Work[CreateArguments]) -> None:
+    if work.arguments.guest.on_volume:
+        return
     work.result = {"sent": images.ensure(work.cloud, _agent(work), work.arguments.guest.image)}
 
 
@@ -123,11 +166,24 @@ def wire(work: Work[CreateArguments]) -> None:
         ports.plugged(tx, found)
 
 
+@create_with_volumes.step(deadline=60)
+@plain
+def connect(work: Work[CreateArguments]) -> None:
+    """From now on the host may have the volumes open."""
+    with work.commit() as tx:
+        for row in attachments.of_servers(tx, [work.arguments.server_id]).get(work.arguments.server_id, []):
+            attachments.attaching(tx, row, work.results["schedule"]["host"], row.mountpoint)
+
+
 @create_server.step(deadline=300)
 @plain
 def spawn(work: Work[CreateArguments]) -> None:
     nics = convert(work.results["network"]["nics"], list[NicSpec])
-    _agent(work).hypervisor.create(machine.spec(work.arguments.guest, nics, []))
+    disks: list[DiskSpec] = []
+    if "volumes" in work.results:
+        with work.cloud.database.read() as tx:
+            disks = machine.volume_disks(tx, work.arguments.server_id)
+    _agent(work).hypervisor.create(machine.spec(work.arguments.guest, nics, disks))
 
 
 @spawn.undo
@@ -142,10 +198,15 @@ def forget(work: Work[CreateArguments]) -> None:
 def run(work: Work[CreateArguments]) -> None:
     _agent(work).hypervisor.run(work.arguments.server_id)
     with work.commit() as tx:
+        if "volumes" in work.results:
+            for row in attachments.of_servers(tx, [work.arguments.server_id]).get(work.arguments.server_id, []):
+                attachments.complete(tx, row)
         tx.core(_RUN, server=work.arguments.server_id, state=None, now=clock.now())
 
 
 create_server.failed(machine.fail)
+create_with_volumes.failed(machine.fail)
+create_with_volumes.steps = [volumes, schedule, network, image, disks, wire, connect, spawn, run]
 
 
 # ---------------------------------------------------------------- cards
