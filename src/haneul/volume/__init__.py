@@ -9,10 +9,12 @@ from haneul.kernel.wire.routes import Service
 from haneul.kernel.wire.versions import Microversions
 from haneul.volume import group_types, pools, types
 from haneul.volume.api import ROUTES
+from haneul.volume.listeners import Listeners
 from haneul.volume.policy import RULES
 
 
 def _prepare(cloud: Cloud) -> None:
+    cloud.put(Listeners())
     pools.listen(cloud)
     with cloud.database.write() as tx:
         types.bootstrap(tx)

@@ -29,7 +29,7 @@ from haneul.volume.scheduler import NoBackend
 from haneul.volume.tasks import create as creating
 from haneul.volume.tasks import delete as deleting
 
-__all__ = ["Wish", "by_id", "check_image_fits", "create", "delete", "get", "put", "resource"]
+__all__ = ["Wish", "by_id", "check_image_fits", "create", "delete", "facts_of", "format_of", "get", "put", "resource"]
 GIB = 1 << 30
 MIGRATABLE = (None, "deleting", "error", "success")
 DELETABLE = ("available", "error", "error_restoring", "error_extending", "error_managing")
@@ -103,7 +103,7 @@ def create(tx: Transaction, context: Context, wish: Wish) -> VolumeRow:
     row = VolumeRow(
         id=volume_id, project_id=project_id, user_id=context.user_id or "", name=wish.name, description=wish.description,
         size=size, status="creating", type_id=type_row.id, stored_as=f"volume-{volume_id}",
-        format=_format(type_row, encrypted), availability_zone=zone or source.zone or pools.DEFAULT_ZONE,
+        format=format_of(type_row, encrypted), availability_zone=zone or source.zone or pools.DEFAULT_ZONE,
         bootable=source.bootable, multiattach=multiattach, encrypted=encrypted, key=source.key, meta=dict(wish.metadata),
         admin_meta={}, image=source.image, source_volid=wish.source_volid, snapshot_id=wish.snapshot_id,
         backup_id=wish.backup_id, group_id=wish.group_id, created_at=now)
@@ -177,12 +177,16 @@ def _from_image(tx: Transaction, context: Context, image_id: str) -> _Source:
         raise BadRequest(f"Image {image.id} is unacceptable: Image container format {image.container_format} is not bare.")
     if image.disk_format not in _DISKS:
         raise BadRequest(f"Image {image.id} is unacceptable: no volume can be made of disk format {image.disk_format}.")
+    return _Source(size=0, type_id=(image.properties or {}).get("cinder_img_volume_type"), bootable=True, image=facts_of(image),
+                   image_row=image, word="image")
+
+
+def facts_of(image: ImageRow) -> dict[str, str]:
+    """What a volume with an image's data remembers of it: volume_image_metadata."""
     facts = {"image_id": image.id, "image_name": image.name or "", "checksum": image.checksum or "",
              "container_format": image.container_format or "", "disk_format": image.disk_format or "",
              "min_disk": str(image.min_disk), "min_ram": str(image.min_ram), "size": str(image.size or 0)}
-    return _Source(size=0, type_id=(image.properties or {}).get("cinder_img_volume_type"), bootable=True,
-                   image={**{key: str(value) for key, value in (image.properties or {}).items()}, **facts},
-                   image_row=image, word="image")
+    return {**{key: str(value) for key, value in (image.properties or {}).items()}, **facts}
 
 
 def _size(wish: Wish, source: _Source) -> int:
@@ -214,7 +218,7 @@ def _type(tx: Transaction, context: Context, wish: Wish, source: _Source) -> Vol
     return types.default(tx, context)
 
 
-def _format(type_row: VolumeTypeRow, encrypted: bool) -> str:
+def format_of(type_row: VolumeTypeRow, encrypted: bool) -> str:
     """Encrypted volumes are LUKS in a raw one."""
     return "qcow2" if type_row.extra_specs.get("volume:format") == "qcow2" and not encrypted else "raw"
 
