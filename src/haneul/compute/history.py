@@ -17,7 +17,8 @@ NAMES = {"create": "create", "create_with_volumes": "create",
          "pause": "pause", "unpause": "unpause", "suspend": "suspend", "resume": "resume", "rebuild": "rebuild",
          "rescue": "rescue", "unrescue": "unrescue", "resize": "resize", "confirm_resize": "confirmResize",
          "revert_resize": "revertResize", "snapshot": "createImage", "shelve": "shelve", "unshelve": "unshelve",
-         "attach_interface": "attach_interface", "detach_interface": "detach_interface", "rewire": "injectNetworkInfo"}
+         "attach_interface": "attach_interface", "detach_interface": "detach_interface", "attach_volume": "attach_volume",
+         "detach_volume": "detach_volume", "swap_volume": "swap_volume", "rewire": "injectNetworkInfo"}
 
 
 def actions(tx: Transaction, row: ServerRow, *, since: datetime | None = None,

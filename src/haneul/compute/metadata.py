@@ -14,6 +14,8 @@ from haneul.compute.model import ServerNicRow, ServerRow
 from haneul.host.contract import FabricState
 from haneul.kernel.database import Transaction
 from haneul.network import addresses, security_groups, wiring
+from haneul.volume import attachments
+from haneul.volume.model import AttachmentRow
 
 OPENSTACK_VERSIONS = ("2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2016-06-30", "2016-10-06", "2017-02-22",
                       "2018-08-27", "2020-10-14")
@@ -30,6 +32,7 @@ class Guest(msgspec.Struct):
     groups: list[str]
     fabric: FabricState
     nics: list[ServerNicRow]
+    volumes: list[AttachmentRow]
 
 
 def load(tx: Transaction, row: ServerRow) -> Guest:
@@ -37,7 +40,8 @@ def load(tx: Transaction, row: ServerRow) -> Guest:
                            .order_by(ServerNicRow.position)).scalars())
     fabric = wiring.of_ports(tx, row.host, [nic.port_id for nic in nics]) if row.host and nics else FabricState()
     return Guest(row, row.availability_zone or "nova", addresses.of_devices(tx, [row.id])[row.id],
-                 security_groups.names_of_devices(tx, [row.id]).get(row.id, []), fabric, nics)
+                 security_groups.names_of_devices(tx, [row.id]).get(row.id, []), fabric, nics,
+                 attachments.of_servers(tx, [row.id]).get(row.id, []))
 
 
 # ---------------------------------------------------------------- OpenStack
@@ -67,10 +71,13 @@ def meta_data(tx: Transaction, guest: Guest) -> dict[str, Any]:
 
 
 def _devices(guest: Guest) -> list[dict[str, Any]]:
-    """Cards that the user tagged."""
+    """Cards and volumes that the user tagged."""
     macs = {port.id: port.mac for port in guest.fabric.ports}
-    return [{"type": "nic", "bus": "pci", "address": "0000:00:00.0", "mac": macs[nic.port_id], "tags": [nic.tag]}
-            for nic in guest.nics if nic.tag and nic.port_id in macs]
+    cards = [{"type": "nic", "bus": "pci", "address": "0000:00:00.0", "mac": macs[nic.port_id], "tags": [nic.tag]}
+             for nic in guest.nics if nic.tag and nic.port_id in macs]
+    disks = [{"type": "disk", "bus": "scsi" if row.disk_bus == "scsi" else "pci", "address": "0000:00:00.0",
+              "serial": row.volume_id[:20], "path": row.mountpoint or "", "tags": [row.tag]} for row in guest.volumes if row.tag]
+    return cards + disks
 
 
 def network_data(guest: Guest) -> dict[str, Any]:

@@ -10,9 +10,9 @@ worked on it ends with `status_of`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from haneul.fleet.model import HostRow
 from haneul.host.contract import DiskSpec
@@ -32,6 +32,9 @@ _STATUSES = {ATTACHED: "in-use", ATTACHING: "attaching", DETACHING: "detaching",
 FOLLOWS = frozenset({"available", *_STATUSES.values()})  # statuses that say nothing but what has the volume
 _MADE = ("snapshot", "image", "blank")  # sources of volumes that are still being created while their server reserves them
 _BUSES: dict[str | None, Literal["virtio", "scsi", "ide", "usb"]] = {"scsi": "scsi", "ide": "ide", "usb": "usb"}
+_rows: Any = AttachmentRow.__table__
+_HELD_BY = select(_rows.c.server_id, _rows.c.volume_id, _rows.c.delete_on_termination).where(
+    _rows.c.server_id.in_(bindparam("servers", expanding=True))).order_by(_rows.c.created_at, _rows.c.id)
 
 
 class OnlyByCompute(Conflict):
@@ -77,6 +80,14 @@ def of_servers(tx: Transaction, server_ids: Iterable[str]) -> dict[str, list[Att
         found.setdefault(row.server_id or "", []).append(row)
     for rows in found.values():
         rows.sort(key=lambda row: row.boot_index if row.boot_index is not None and row.boot_index >= 0 else 1 << 16)
+    return found
+
+
+def held_by(tx: Transaction, server_ids: list[str]) -> dict[str, list[Any]]:
+    """(server_id, volume_id, delete_on_termination) by server: for views of many servers."""
+    found: dict[str, list[Any]] = {}
+    for row in tx.core(_HELD_BY, servers=server_ids) if server_ids else ():
+        found.setdefault(row.server_id, []).append(row)
     return found
 
 

@@ -13,6 +13,7 @@ from haneul.compute.api import shapes
 from haneul.fleet.model import HostRow
 from haneul.kernel.wire.call import Call
 from haneul.network import addresses, security_groups
+from haneul.volume import attachments
 
 _SHOWS_PROGRESS = ("ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING")
 _SHOWS_FAULT = ("ERROR", "DELETED")
@@ -24,6 +25,7 @@ class Extras(Struct):
     addresses: dict[str, list[addresses.Address]]
     groups: dict[str, list[str]]
     tags: dict[str, list[str]]
+    volumes: dict[str, list[Any]]  # (server, volume, delete_on_termination)
     hosts: dict[str, str]  # statuses by name; empty when the caller may not see them
     extended: bool
     extra_specs: bool
@@ -33,16 +35,22 @@ class Extras(Struct):
 
 
 def extras(call: Call, rows: list[Any], target: dict[str, Any] | None = None) -> Extras:
-    """Four or five statements, however many servers."""
+    """Five or six statements, however many servers."""
     found = [row.id for row in rows]
     host_status = call.version >= (2, 16) and call.allows("os_compute_api:servers:show:host_status", target)
     return Extras(
         addresses=addresses.of_devices(call.tx, found), groups=security_groups.names_of_devices(call.tx, found),
         tags=servers.tags(call.tx, found) if call.version >= (2, 26) else {},
-        hosts=_host_statuses(call) if host_status else {},
+        volumes=attachments.held_by(call.tx, found), hosts=_host_statuses(call) if host_status else {},
         extended=call.allows("os_compute_api:os-extended-server-attributes", target),
         extra_specs=call.version >= (2, 47) and call.allows("os_compute_api:servers:show:flavor-extra-specs", target),
         host_status=host_status, own=call.base_url, bookmark=call.base_url.removesuffix("/v2.1"))
+
+
+def _volumes(call: Call, found: list[Any]) -> list[dict[str, Any]]:
+    if call.version < (2, 3):
+        return [{"id": row.volume_id} for row in found]
+    return [{"id": row.volume_id, "delete_on_termination": row.delete_on_termination} for row in found]
 
 
 def _host_statuses(call: Call) -> dict[str, str]:
@@ -96,7 +104,7 @@ def detail(call: Call, row: Any, more: Extras) -> dict[str, Any]:
         "key_name": row.key_name, "OS-SRV-USG:launched_at": _moment(row.launched_at),
         "OS-SRV-USG:terminated_at": _moment(row.terminated_at), "OS-EXT-STS:task_state": row.task_state,
         "OS-EXT-STS:vm_state": row.vm_state, "OS-EXT-STS:power_state": row.power_state,
-        "os-extended-volumes:volumes_attached": []}
+        "os-extended-volumes:volumes_attached": _volumes(call, more.volumes.get(row.id, []))}
     if status in _SHOWS_FAULT and row.fault:
         found["fault"] = fault_view(call, row.fault)
     if status in _SHOWS_PROGRESS:

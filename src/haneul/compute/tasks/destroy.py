@@ -1,4 +1,5 @@
-"""A server ends. A host that does not answer does not hold it up: what is left there is found by the leak reconciler."""
+"""A server ends. A host that does not answer does not hold it up: what is left there is found by the leak reconciler, and its
+volumes are not free before."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from sqlalchemy import delete, select, update
 
 from haneul.compute import placing, servers, states
 from haneul.compute.model import ConsoleTokenRow, MigrationRow, ServerRow
+from haneul.compute.tasks import volumes
 from haneul.compute.tasks.create import unplug_all
 from haneul.compute.tasks.machine import OnServer, plain
 from haneul.fleet.agents import Agents, Unreachable
@@ -47,12 +49,13 @@ def destroy(work: Work[OnServer]) -> None:
 @delete_server.step(deadline=120)
 @plain
 def release(work: Work[OnServer]) -> None:
-    """Ports, allocations and the row."""
+    """Ports, volumes, allocations and the row."""
     with work.commit() as tx:
         row = servers.by_id(tx, work.arguments.server_id)
         if row is None or row.deleted:
             return
         unplug_all(tx, row.id)
+        volumes.release_all(tx, row, proven="left" not in (work.results.get("destroy") or {}))
         placing.release(tx, row.id)
         for migration in tx.execute(select(MigrationRow.uuid).where(MigrationRow.server_id == row.id)).scalars():
             placing.release(tx, migration)
