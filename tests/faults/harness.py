@@ -13,6 +13,7 @@ from typing import Literal
 from msgspec import Struct
 from sqlalchemy import text, update
 
+from faults.volume_problems import volume_problems
 from haneul.fleet.agents import Agents
 from haneul.kernel.tasks import Crash, TaskRow, registered
 from running import RunningCloud, wait_until
@@ -119,7 +120,7 @@ def problems(cloud: RunningCloud) -> list[str]:
             found.append(f"port {port_id} of a server that is gone")
     found += [f"tap of no port {gone}" for gone in wired - set(ports)]
     api.close()
-    return found
+    return found + volume_problems(cloud)
 
 
 def assert_sound(cloud: RunningCloud) -> None:
