@@ -21,10 +21,10 @@ from haneul.image import images
 from haneul.image.model import ImageRow
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.kernel.errors import BadRequest, NotFound, Problem
+from haneul.kernel.errors import BadRequest, NotFound
 from haneul.placement.scheduler import Within
 from haneul.volume import attachments, snapshots, types, volumes
-from haneul.volume.model import AttachmentRow, PoolRow, VolumeRow
+from haneul.volume.model import PoolRow, VolumeRow
 from haneul.volume.problems import OverVolumeQuota, VolumeTypeNotFound
 
 BUSES = ("virtio", "scsi", "ide", "usb")
@@ -308,7 +308,7 @@ def next_name(used: set[str], bus: str | None) -> str:
                                   for second in "abcdefghijklmnopqrstuvwxyz") if name not in used)
 
 
-# ---------------------------------------------------------------- taking and giving back
+# ---------------------------------------------------------------- for a server
 
 
 def take(tx: Transaction, context: Context, row: ServerRow, wanted: Plan) -> None:
@@ -348,18 +348,3 @@ def hosts_within(tx: Transaction, server_id: str) -> list[Within]:
         near = tx.execute(select(HostRow.name).where(HostRow.endpoint == endpoint)).scalars()
         found.append(Within(frozenset({pool.host, *near}), "it cannot reach the back end of the server's volumes"))
     return found
-
-
-def let_go(tx: Transaction, context: Context, row: AttachmentRow) -> None:
-    """Once the host has shown that the guest is gone: the volume is free, or goes too if it was to end with the server. One that
-    has snapshots stays, as with Nova."""
-    volume = volumes.by_id(tx, row.volume_id)
-    attachments.release(tx, row)
-    if volume is None or not row.delete_on_termination:
-        return
-    tx.flush()
-    tx.refresh(volume)
-    try:
-        volumes.delete(tx, context, volume, force=volume.status in ("creating", "downloading"))
-    except Problem:
-        return

@@ -12,10 +12,11 @@ from haneul.compute.guests import Guest
 from haneul.compute.model import ServerNicRow, ServerRow
 from haneul.compute.nics import Nic
 from haneul.compute.tasks import images, machine
+from haneul.compute.tasks import volumes as attached
 from haneul.compute.tasks.machine import OnServer, plain
 from haneul.fleet.agents import Agent, Agents
 from haneul.fleet.model import HostRow
-from haneul.host.contract import DiskSpec, NicSpec, NotThere
+from haneul.host.contract import DiskSpec, NicSpec
 from haneul.kernel import clock
 from haneul.kernel.context import system
 from haneul.kernel.database import Transaction
@@ -75,19 +76,11 @@ def give_volumes_back(work: Work[CreateArguments]) -> None:
     """Last of all, when the host has nothing of the server. One that cannot say so keeps its volumes, for the server's deletion
     to see to."""
     host = (work.results.get("schedule") or {}).get("host")
-    if host and not _gone_from(work, host):
+    if host and not attached.gone_from(work.cloud, host, work.arguments.server_id):
         raise Again("the host to let go of the server's volumes", 1.0)
     with work.commit() as tx:
         for row in attachments.of_servers(tx, [work.arguments.server_id]).get(work.arguments.server_id, []):
-            block_devices.let_go(tx, machine.owner(work.arguments.guest), row)
-
-
-def _gone_from(work: Work[CreateArguments], host: str) -> bool:
-    try:
-        work.cloud.get(Agents).of(host).hypervisor.server(work.arguments.server_id)
-    except NotThere:
-        return True
-    return False
+            attached.end(tx, row)
 
 
 @create_server.step(deadline=60)

@@ -246,6 +246,15 @@ def release_all(tx: Transaction, server: ServerRow, *, proven: bool) -> None:
             attachments.begin_detach(tx, row)
 
 
+def gone_from(cloud: Cloud, host: str, server_id: str) -> bool:
+    """The host knows nothing of the server, so no guest of it has a volume open there."""
+    try:
+        cloud.get(Agents).of(host).hypervisor.server(server_id)
+    except NotThere:
+        return True
+    return False
+
+
 def end(tx: Transaction, row: AttachmentRow) -> None:
     """Nothing has the volume through this row any more; it goes too, if it was to end with its server."""
     attachments.release(tx, row)
@@ -254,6 +263,6 @@ def end(tx: Transaction, row: AttachmentRow) -> None:
         return
     owner = Context(user_id=volume.user_id, project_id=volume.project_id, roles=system().roles)
     try:
-        volumes.delete(tx, owner, volume)
+        volumes.delete(tx, owner, volume, force=volume.status in ("creating", "downloading"))
     except Problem as problem:
         log.warning("a volume does not end with its server", volume=volume.id, error=problem.message)
