@@ -206,7 +206,7 @@ def reachable(tx: Transaction, volume: VolumeRow, host: str) -> bool:
         return False
     if pool.host == host or pool.facts.get("networked"):
         return True
-    endpoints = dict(tx.execute(select(HostRow.name, HostRow.endpoint).where(HostRow.name.in_((host, pool.host)))).tuples())
+    endpoints = dict(tx.execute(select(HostRow.name, HostRow.endpoint).where(HostRow.name.in_((host, pool.host)))).tuples().all())
     return len(endpoints) == 2 and len(set(endpoints.values())) == 1
 
 
