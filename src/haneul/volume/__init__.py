@@ -11,6 +11,7 @@ from haneul.volume import group_types, pools, types
 from haneul.volume.api import ROUTES
 from haneul.volume.listeners import Listeners
 from haneul.volume.policy import RULES
+from haneul.volume.reconcilers import leaks
 
 
 def _prepare(cloud: Cloud) -> None:
@@ -26,4 +27,4 @@ service = Service(
     error_body=nova, routes=ROUTES, microversions=Microversions("volume", (3, 0), (3, 71)),
     request_id_headers=("x-openstack-request-id", "x-compute-request-id"))
 room = Room(name="volume", services=[service], rules=RULES, prepare=_prepare)
-__all__ = ["room"]
+__all__ = ["leaks", "room"]
