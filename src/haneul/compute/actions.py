@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from haneul.compute import block_devices, boot, flavors, quotas, states
+from haneul.compute import block_devices, boot, flavors, guests, quotas, states
 from haneul.compute.model import MigrationRow, ServerRow
 from haneul.compute.problems import InvalidState, NotReady
 from haneul.compute.states import (
@@ -26,11 +26,13 @@ from haneul.compute.tasks.destroy import delete_server
 from haneul.compute.tasks.machine import OnServer
 from haneul.fleet.model import HostRow
 from haneul.image import images
+from haneul.image.model import ImageRow
 from haneul.kernel import clock, ids
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest, NotFound
 from haneul.kernel.tasks import Task
+from haneul.volume import attachments, snapshots, volumes
 
 _REBOOTABLE = (None, "rebooting", "reboot_pending", "reboot_started")
 _HARD_REBOOTABLE = (*_REBOOTABLE, "rebooting_hard", "reboot_pending_hard", "reboot_started_hard", "unpausing", "suspending",
@@ -99,13 +101,17 @@ def resume(tx: Transaction, context: Context, row: ServerRow) -> None:
 
 
 def rebuild_server(tx: Transaction, context: Context, row: ServerRow, image_id: str, *, key: tuple[str | None, str | None] | None,
-                   changes: dict[str, Any], metadata: dict[str, str] | None) -> None:
-    """`changes` are columns of the row; `key` None keeps the present one."""
+                   changes: dict[str, Any], metadata: dict[str, str] | None, reimage: bool = False) -> None:
+    """`changes` are columns of the row; `key` None keeps the present one; `reimage`: a root volume may get new data."""
     require(context, row, "rebuild", (ACTIVE, STOPPED, ERROR))
     if row.host is None:
         raise InvalidState("rebuild", row.id, "host", None)
-    image = boot.find_image(tx, context, image_id)
-    boot.check_fit(_Size(row.flavor), image)
+    on_volume = guests.of(row).on_volume
+    image = boot.find_image(tx, context, image_id, any_format=on_volume)
+    if on_volume:
+        _check_root_volume(tx, row, image, reimage)
+    else:
+        boot.check_fit(_Size(row.flavor), image)
     if metadata is not None:
         quotas.check_metadata(tx, row.project_id, len(metadata))
         row.meta = dict(metadata)
@@ -113,11 +119,34 @@ def rebuild_server(tx: Transaction, context: Context, row: ServerRow, image_id: 
         row.key_name, row.key_data = key
     for name, value in changes.items():
         setattr(row, name, value)
+    row.progress = 0
+    if on_volume:
+        if reimage:
+            row.system = {**row.system, "image": block_devices.image_facts(image)}
+        _begin(tx, context, row, rebuild.rebuild_on_volume, "rebuilding", rebuild.ReimageArguments(
+            server_id=row.id, run=row.vm_state != STOPPED, image_id=image.id if reimage else None))
+        return
     row.image_id = image.id
     row.system = {**row.system, "image": block_devices.image_facts(image)}
-    row.progress = 0
     _begin(tx, context, row, rebuild.rebuild_server, "rebuilding",
            rebuild.RebuildArguments(server_id=row.id, run=row.vm_state != STOPPED))
+
+
+def _check_root_volume(tx: Transaction, row: ServerRow, image: ImageRow, reimage: bool) -> None:
+    root = next((held for held in attachments.of_servers(tx, [row.id]).get(row.id, []) if held.boot_index == 0), None)
+    volume = volumes.by_id(tx, root.volume_id) if root is not None else None
+    if volume is None:
+        raise BadRequest("The server's root volume is not attached.")
+    if not reimage:
+        if (volume.image or {}).get("image_id") != image.id:
+            raise BadRequest(f"Image {image.id} is unacceptable: Unable to rebuild with a different image for a volume-backed "
+                             "server.")
+        return
+    if row.flavor["ram"] < (image.min_ram or 0):
+        raise BadRequest("Flavor's memory is too small for requested image.")
+    volumes.check_image_fits(image, volume.size)
+    if snapshots.of_volume(tx, volume.id):
+        raise BadRequest(f"Volume {volume.id} has snapshots, which are of the data that would go.")
 
 
 class _Size:
@@ -127,10 +156,14 @@ class _Size:
         self.ram, self.disk = flavor["ram"], flavor["disk"]
 
 
-def rescue(tx: Transaction, context: Context, row: ServerRow, image_id: str | None) -> None:
-    """With the image asked for, else the server's own."""
+def rescue(tx: Transaction, context: Context, row: ServerRow, image_id: str | None, *, on_volume: bool = False) -> None:
+    """With the image asked for, else the server's own; `on_volume`: also servers whose root is a volume."""
     require(context, row, "rescue", (ACTIVE, STOPPED, ERROR))
     wanted = image_id or row.image_id
+    cannot = BadRequest(f"Instance {row.id} cannot be rescued: Cannot rescue a volume-backed instance")
+    backed = guests.of(row).on_volume
+    if backed and (wanted is None or not on_volume):
+        raise cannot
     if wanted is None:
         raise BadRequest("The server has no image of its own; name one for the rescue.")
     try:
@@ -142,7 +175,24 @@ def rescue(tx: Transaction, context: Context, row: ServerRow, image_id: str | No
     else:
         boot.check_fit(_Size(row.flavor), image)  # its disk may grow to what the image says, and no quota would count it
         facts = block_devices.image_facts(image)
-    _begin(tx, context, row, rebuild.rescue_server, "rescuing", rebuild.RescueArguments(server_id=row.id, image=facts))
+    stable = _stable(facts["properties"])
+    if backed and stable is None:
+        raise cannot
+    _begin(tx, context, row, rebuild.rescue_server, "rescuing",
+           rebuild.RescueArguments(server_id=row.id, image=facts, stable=stable))
+
+
+def _stable(properties: dict[str, str]) -> guests.Rescue | None:
+    """An image that says how it wants to be plugged in leaves the server's own disks where they are."""
+    bus, device = properties.get("hw_rescue_bus"), properties.get("hw_rescue_device")
+    if not bus and not device:
+        return None
+    if (device or "disk") not in ("disk", "cdrom"):
+        raise BadRequest(f"Requested rescue device '{str(device)[:64]}' is not supported by the hypervisor.")
+    bus = bus or ("ide" if device == "cdrom" else "virtio")
+    if bus not in block_devices.BUSES:
+        raise BadRequest(f"Requested rescue bus '{bus[:64]}' is not supported by the hypervisor.")
+    return guests.Rescue(bus=bus, device=device or "disk")
 
 
 def unrescue(tx: Transaction, context: Context, row: ServerRow) -> None:
@@ -163,9 +213,10 @@ def resize_server(tx: Transaction, context: Context, row: ServerRow, flavor_id: 
         raise BadRequest("When resizing, instances must change flavor!")
     if flavor.disabled:
         raise BadRequest("Unable to locate requested flavor.")
-    if flavor.disk < row.flavor["disk"]:
+    on_volume = guests.of(row).on_volume
+    if flavor.disk < row.flavor["disk"] and not on_volume:
         raise BadRequest("Resize to smaller disk flavor is not allowed: the disk would lose data.")
-    if flavor.disk == 0 and row.flavor["disk"] != 0:
+    if flavor.disk == 0 and row.flavor["disk"] != 0 and not on_volume:
         raise BadRequest("Resize to zero disk flavor is not allowed.")
     quotas.room_to_grow(tx, row.project_id, flavor.vcpus - row.vcpus, flavor.ram - row.ram)
     if auto_disk_config is not None:
@@ -206,7 +257,8 @@ def revert_resize(tx: Transaction, context: Context, row: ServerRow) -> None:
 # ---------------------------------------------------------------- images of the server
 
 
-def _image_of(tx: Transaction, context: Context, row: ServerRow, name: str, kind: str, metadata: dict[str, str]) -> str:
+def _image_of(tx: Transaction, context: Context, row: ServerRow, name: str, kind: str, metadata: dict[str, str],
+              format: str = "qcow2") -> str:
     """A queued image for the server's disk. Properties of the boot image are handed down."""
     facts = row.system["image"]
     inherited = {key: value for key, value in facts["properties"].items()
@@ -214,8 +266,8 @@ def _image_of(tx: Transaction, context: Context, row: ServerRow, name: str, kind
     properties = {**inherited, "image_type": kind, "instance_uuid": row.id, "user_id": context.user_id or "",
                   "owner_id": row.project_id, "image_location": "snapshot", "image_state": "available",
                   "base_image_ref": row.image_id or "", **metadata}
-    return images.begin(tx, context, name=name, disk_format="qcow2", container_format="bare", visibility="private",
-                        min_disk=max(int(facts.get("min_disk") or 0), row.flavor["disk"]),
+    return images.begin(tx, context, name=name, disk_format=format, container_format="bare", visibility="private",
+                        min_disk=0 if guests.of(row).on_volume else max(int(facts.get("min_disk") or 0), row.flavor["disk"]),
                         min_ram=int(facts.get("min_ram") or 0), owner=context.project_id, properties=properties).id
 
 
@@ -223,6 +275,12 @@ def create_image(tx: Transaction, context: Context, row: ServerRow, name: str, m
     """The new image's id."""
     require(context, row, "createImage", (ACTIVE, STOPPED, PAUSED, SUSPENDED))
     quotas.check_metadata(tx, row.project_id, len(metadata))
+    if guests.of(row).on_volume:
+        taken, properties = block_devices.snapshot(tx, context, row, name)
+        image_id = _image_of(tx, context, row, name, "snapshot", {**metadata, **properties}, format="raw")
+        _begin(tx, context, row, snapshot.snapshot_of_volumes, "image_snapshot",
+               snapshot.VolumesArguments(server_id=row.id, image_id=image_id, snapshot_ids=taken))
+        return image_id
     image_id = _image_of(tx, context, row, name, "snapshot", metadata)
     _begin(tx, context, row, snapshot.snapshot_server, "image_snapshot",
            snapshot.SnapshotArguments(server_id=row.id, image_id=image_id))
@@ -233,6 +291,8 @@ def create_backup(tx: Transaction, context: Context, row: ServerRow, name: str, 
                   metadata: dict[str, str]) -> str:
     """As `create_image`; of the server's backups of this kind the newest `rotation` are kept."""
     require(context, row, "createBackup", (ACTIVE, STOPPED, PAUSED, SUSPENDED))
+    if guests.of(row).on_volume:
+        raise BadRequest("Backup is not supported for volume-backed instances.")
     quotas.check_metadata(tx, row.project_id, len(metadata))
     image_id = _image_of(tx, context, row, name, "backup", {**metadata, "backup_type": kind})
     backups: dict[str, list[str]] = row.system.get("backups", {})
@@ -249,8 +309,9 @@ def create_backup(tx: Transaction, context: Context, row: ServerRow, name: str, 
 
 def shelve_server(tx: Transaction, context: Context, row: ServerRow) -> None:
     require(context, row, "shelve", (ACTIVE, STOPPED, PAUSED, SUSPENDED))
-    image_id = _image_of(tx, context, row, f"{row.name}-shelved", "snapshot", {})
-    _begin(tx, context, row, shelve.shelve_server, "shelving",
+    on_volume = guests.of(row).on_volume
+    image_id = _image_of(tx, context, row, f"{row.name}-shelved", "snapshot", {}) if not on_volume else None
+    _begin(tx, context, row, shelve.shelve_server, "shelving_offloading" if on_volume else "shelving",
            shelve.ShelveArguments(server_id=row.id, image_id=image_id))
 
 

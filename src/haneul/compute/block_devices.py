@@ -29,6 +29,7 @@ from haneul.volume.problems import OverVolumeQuota, VolumeTypeNotFound
 
 BUSES = ("virtio", "scsi", "ide", "usb")
 _LETTERS = {"virtio": "vd", "scsi": "sd", "usb": "sd", "ide": "hd"}
+MAPPING = ("block_device_mapping", "bdm_v2", "root_device_name")  # properties of an image that says of volumes' snapshots
 _MOST_LOCAL = 3  # Nova's max_local_block_devices
 _MANY = "Cannot attach one or more volumes to multiple instances"
 _FACTS = ("image_id", "image_name", "checksum", "container_format", "disk_format", "min_disk", "min_ram", "size")
@@ -75,9 +76,11 @@ class Plan(Struct, kw_only=True):
 
 
 def image_facts(image: ImageRow) -> dict[str, Any]:
-    """What a server must remember of its image, which may be deleted while the server lives."""
+    """What a server must remember of its image, which may be deleted while the server lives: not the disks that a snapshot
+    of another server was made of."""
+    properties = {key: value for key, value in image.properties.items() if key not in MAPPING}
     return {"id": image.id, "name": image.name, "format": image.disk_format, "sha512": image.os_hash_value,
-            "min_disk": image.min_disk, "min_ram": image.min_ram, "properties": dict(image.properties)}
+            "min_disk": image.min_disk, "min_ram": image.min_ram, "properties": properties}
 
 
 def plan(tx: Transaction, context: Context, flavor: FlavorRow, image: ImageRow | None, devices: list[Device], *,
@@ -101,7 +104,7 @@ def plan(tx: Transaction, context: Context, flavor: FlavorRow, image: ImageRow |
         found = image if image is not None else _image(tx, context, root.id or "")
         return _named(Plan(image=image_facts(found), image_id=found.id, local=local, root_name=f"/dev/{root_name}"),
                       flavor, sized)
-    facts = image_facts(image) if image is not None and not own else _facts(tx, context, root)
+    facts = image_facts(image) if image is not None else _facts(tx, context, root)
     _check_root(flavor, facts, next(device for device in sized if device.boot_index == 0))
     return _named(Plan(image=facts, image_id=None, local=local, root_name=f"/dev/{root_name}", on_volume=True), flavor,
                   sized)
@@ -334,6 +337,28 @@ def _take(tx: Transaction, context: Context, row: ServerRow, device: Device) -> 
         tx, volume, context=context, server_id=row.id, boot_index=device.boot_index,
         delete_on_termination=device.delete_on_termination, tag=device.tag, disk_bus=device.bus, device_type=device.type,
         guest_format=device.guest_format, source_type=device.source, mountpoint=device.name)
+
+
+def snapshot(tx: Transaction, context: Context, row: ServerRow, name: str) -> tuple[list[str], dict[str, str]]:
+    """Snapshots of all the server's volumes, begun; and the properties of an image that servers can be made of them with."""
+    rows = attachments.of_servers(tx, [row.id]).get(row.id, [])
+    known = attachments.volumes_of(tx, rows)
+    found, mappings = [], []
+    for held in rows:
+        volume = known[held.volume_id]
+        try:
+            taken = snapshots.create(tx, context, volume, name=f"snapshot for {name}"[:255], description=volume.description,
+                                     metadata={}, force=True)
+        except OverVolumeQuota as error:
+            raise TooMany(error.message)
+        found.append(taken.id)
+        mappings.append({
+            "source_type": "snapshot", "destination_type": "volume", "snapshot_id": taken.id, "volume_size": volume.size,
+            "boot_index": held.boot_index, "delete_on_termination": held.delete_on_termination, "device_name": held.mountpoint,
+            "disk_bus": held.disk_bus, "device_type": held.device_type, "guest_format": held.guest_format, "tag": held.tag,
+            "volume_id": None, "image_id": None, "no_device": None, "volume_type": None})
+    return found, {"block_device_mapping": msgspec.json.encode(mappings).decode(), "bdm_v2": "True",
+                   "root_device_name": row.root_device_name or "/dev/vda"}
 
 
 def hosts_within(tx: Transaction, server_id: str) -> list[Within]:

@@ -124,15 +124,15 @@ def _flavor(tx: Transaction, context: Context, flavor_id: str) -> FlavorRow:
         raise BadRequest(error.message)
 
 
-def find_image(tx: Transaction, context: Context, image_id: str) -> ImageRow:
-    """An image that can be booted now."""
+def find_image(tx: Transaction, context: Context, image_id: str, *, any_format: bool = False) -> ImageRow:
+    """An image that can be booted now; of any format, if it becomes a volume first."""
     try:
         image = images.get(tx, context, image_id)
     except NotFound:
         raise BadRequest("Can not find requested image")
     if image.status != "active":
         raise BadRequest(f"Image {image_id} is not active.")
-    if image.disk_format not in ("qcow2", "raw"):
+    if image.disk_format not in ("qcow2", "raw") and not any_format:
         raise BadRequest(f"Image {image_id} is unacceptable: its disk format {image.disk_format} cannot be booted; "
                          "qcow2 and raw can.")
     return image

@@ -15,8 +15,10 @@ from haneul.kernel.tasks import TaskRow
 NAMES = {"create": "create", "create_with_volumes": "create",
          "delete": "delete", "start": "start", "stop": "stop", "reboot": "reboot", "hard_reboot": "reboot",
          "pause": "pause", "unpause": "unpause", "suspend": "suspend", "resume": "resume", "rebuild": "rebuild",
+         "rebuild_volume": "rebuild",
          "rescue": "rescue", "unrescue": "unrescue", "resize": "resize", "confirm_resize": "confirmResize",
-         "revert_resize": "revertResize", "snapshot": "createImage", "shelve": "shelve", "unshelve": "unshelve",
+         "revert_resize": "revertResize", "snapshot": "createImage", "snapshot_volumes": "createImage",
+         "shelve": "shelve", "unshelve": "unshelve",
          "attach_interface": "attach_interface", "detach_interface": "detach_interface", "attach_volume": "attach_volume",
          "detach_volume": "detach_volume", "swap_volume": "swap_volume", "rewire": "injectNetworkInfo"}
 

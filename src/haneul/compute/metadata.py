@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import select
 
-from haneul.compute import servers
+from haneul.compute import guests, servers
 from haneul.compute.model import ServerNicRow, ServerRow
 from haneul.host.contract import FabricState
 from haneul.kernel.database import Transaction
@@ -143,7 +143,7 @@ def ec2(tx: Transaction, guest: Guest) -> dict[str, Any]:
     name = fqdn(tx, row)
     tree: dict[str, Any] = {
         "ami-id": f"ami-{row.image_id[:8]}" if row.image_id else "", "ami-launch-index": str(row.launch_index),
-        "ami-manifest-path": "", "block-device-mapping": {"ami": "vda", "root": row.root_device_name or "/dev/vda"},
+        "ami-manifest-path": "", "block-device-mapping": _mapping(guest),
         "hostname": name, "instance-action": "none", "instance-id": f"i-{row.seq:08x}", "instance-type": row.flavor["name"],
         "local-hostname": name, "local-ipv4": fixed[0] if fixed else "", "placement": {"availability-zone": guest.zone},
         "public-hostname": name, "public-ipv4": floating[0] if floating else "", "reservation-id": row.reservation_id,
@@ -151,6 +151,16 @@ def ec2(tx: Transaction, guest: Guest) -> dict[str, Any]:
     if row.key_name and row.key_data:
         tree["public-keys"] = {"0": {"_name": row.key_name, "openssh-key": row.key_data}}
     return tree
+
+
+def _mapping(guest: Guest) -> dict[str, str]:
+    """EC2's names of the disks: the root, volumes in order, and what the host has beside them."""
+    root = guest.row.root_device_name or "/dev/vda"
+    found = {"ami": root.removeprefix("/dev/"), "root": root}
+    beside = [volume for volume in guest.volumes if volume.boot_index != 0 and volume.mountpoint]
+    found |= {f"ebs{number}": volume.mountpoint or "" for number, volume in enumerate(beside)}
+    local = guests.local_disks(guests.of(guest.row))
+    return found | {name: f"/dev/vd{letter}" for name, letter in zip(local, "bcdefgh", strict=False)}
 
 
 def ec2_text(tree: Any, path: list[str]) -> str | None:

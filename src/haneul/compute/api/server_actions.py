@@ -138,6 +138,9 @@ def trigger_crash_dump(call: Call, row: ServerRow) -> None:
 
 @routes.action(PATH, "createImage", "os_compute_api:servers:create_image", target=server, body=Image)
 def create_image(call: Call, row: ServerRow, body: Image) -> Reply:
+    rule = "os_compute_api:servers:create_image:allow_volume_backed"
+    if row.system.get("on_volume") and not call.allows(rule, {"project_id": row.project_id}):
+        raise Forbidden(f"Policy doesn't allow {rule} to be performed.")
     return _created(call, actions.create_image(call.tx, call.context, row, shapes.name(body.name), body.metadata))
 
 

@@ -66,7 +66,7 @@ def rebuild(call: Call, row: ServerRow, body: Rebuild) -> Reply:
         raise BadRequest("Trusted image certificates and personality files are not supported by this cloud.")
     image_id = shapes.uuid(body.image_ref.rsplit("/", 1)[-1], "imageRef")
     actions.rebuild_server(call.tx, call.context, row, image_id, key=_key(call, row, body), changes=_changes(body),
-                           metadata=None if body.metadata is UNSET else body.metadata)
+                           metadata=None if body.metadata is UNSET else body.metadata, reimage=call.version >= (2, 93))
     if body.hostname is not UNSET:
         ports.rename(call.tx, row.id, body.hostname)
     call.tx.flush()
@@ -131,7 +131,7 @@ def revert_resize(call: Call, row: ServerRow) -> None:
 @routes.action(PATH, "rescue", "os_compute_api:os-rescue", target=server, body=Rescue | None, status=200)
 def rescue(call: Call, row: ServerRow, body: Rescue | None) -> dict[str, Any]:
     image = shapes.uuid(body.image.rsplit("/", 1)[-1], "rescue_image_ref") if body is not None and body.image else None
-    actions.rescue(call.tx, call.context, row, image)
+    actions.rescue(call.tx, call.context, row, image, on_volume=call.version >= (2, 87))
     return {"adminPass": _password(body.admin_pass if body is not None else None)}
 
 

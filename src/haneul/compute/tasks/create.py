@@ -75,9 +75,7 @@ def volumes(work: Work[CreateArguments]) -> None:
 def give_volumes_back(work: Work[CreateArguments]) -> None:
     """Last of all, when the host has nothing of the server. One that cannot say so keeps its volumes, for the server's deletion
     to see to."""
-    host = (work.results.get("schedule") or {}).get("host")
-    if host and not attached.gone_from(work.cloud, host, work.arguments.server_id):
-        raise Again("the host to let go of the server's volumes", 1.0)
+    attached.wait_until_gone(work, work.arguments.server_id, (work.results.get("schedule") or {}).get("host"))
     with work.commit() as tx:
         for row in attachments.of_servers(tx, [work.arguments.server_id]).get(work.arguments.server_id, []):
             attached.end(tx, row)
@@ -192,8 +190,7 @@ def run(work: Work[CreateArguments]) -> None:
     _agent(work).hypervisor.run(work.arguments.server_id)
     with work.commit() as tx:
         if "volumes" in work.results:
-            for row in attachments.of_servers(tx, [work.arguments.server_id]).get(work.arguments.server_id, []):
-                attachments.complete(tx, row)
+            attached.complete_all(tx, work.arguments.server_id)
         tx.core(_RUN, server=work.arguments.server_id, state=None, now=clock.now())
 
 

@@ -71,7 +71,12 @@ def agent(cloud: Cloud, row: ServerRow) -> Agent:
 
 def owner(guest: Guest) -> Context:
     """The cloud acting for the server's project: ports and images are made as that project's."""
-    return Context(user_id=guest.user_id, project_id=guest.project_id, roles=system().roles)
+    return project(guest.project_id, guest.user_id)
+
+
+def project(project_id: str, user_id: str) -> Context:
+    """The cloud acting for a project: what it makes and ends is that project's."""
+    return Context(user_id=user_id, project_id=project_id, roles=system().roles)
 
 
 def put(row: ServerRow, vm_state: str, power_state: int, *, task_state: str | None = None) -> None:

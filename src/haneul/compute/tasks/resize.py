@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from haneul.compute import guests, placing, states
@@ -100,12 +101,11 @@ def grow(work: Work[ResizeArguments]) -> None:
     row = machine.load(work)
     disks = machine.agent(work.cloud, row).disks
     wanted = work.arguments.flavor["disk"] << 30
-    if wanted > _virtual_size(work, row):
+    guest = replace(guests.of(row), flavor=work.arguments.flavor)
+    if not guest.on_volume and wanted > _virtual_size(work, row):
         disks.resize(row.id, "root", wanted)
-    if work.arguments.flavor["ephemeral"]:
-        disks.create(row.id, "ephemeral0", "qcow2", work.arguments.flavor["ephemeral"] << 30)
-    if work.arguments.flavor["swap"]:
-        disks.create(row.id, "swap", "qcow2", work.arguments.flavor["swap"] << 20)
+    for name, size in guests.local_disks(guest).items():
+        disks.create(row.id, name, "qcow2", size)
     with work.commit() as tx:
         row = machine.row_of(tx, work)
         machine.remember(row, old_flavor=row.flavor, migration=work.arguments.migration, ran=work.arguments.run)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import convert, to_builtins
 
-from haneul.compute import drive, guests, placing, servers, states, zones
+from haneul.compute import block_devices, drive, guests, placing, servers, states, zones
+from haneul.compute.model import ServerRow
 from haneul.compute.tasks import images as host_images
 from haneul.compute.tasks import machine, snapshot
+from haneul.compute.tasks import volumes as attached
 from haneul.compute.tasks.machine import OnServer, plain
 from haneul.fleet.agents import Agents
 from haneul.host.contract import NicSpec
 from haneul.image import images
 from haneul.kernel import clock
 from haneul.kernel.context import system
+from haneul.kernel.database import Transaction
 from haneul.kernel.tasks import Task, Work
 from haneul.network import ports, wiring
 
 
 class ShelveArguments(OnServer, kw_only=True):
-    image_id: str
+    image_id: str | None = None  # of a server whose root is a volume there is nothing to keep
 
 
 class UnshelveArguments(OnServer, kw_only=True):
@@ -46,12 +51,15 @@ def power_off(work: Work[ShelveArguments]) -> None:
 @plain
 def take(work: Work[ShelveArguments]) -> None:
     row = machine.load(work)
-    snapshot.copy(work, row, work.arguments.image_id)
+    if work.arguments.image_id is not None:
+        snapshot.copy(work, row, work.arguments.image_id)
     work.result = {"host": row.host}
 
 
 @take.undo
 def drop(work: Work[ShelveArguments]) -> None:
+    if work.arguments.image_id is None:
+        return
     with work.cloud.database.read() as tx:
         row = servers.by_id(tx, work.arguments.server_id)
     snapshot.give_up(work, row.host if row is not None else None, work.arguments.image_id)
@@ -60,7 +68,8 @@ def drop(work: Work[ShelveArguments]) -> None:
 @shelve_server.step(deadline=1800)
 @plain
 def upload(work: Work[ShelveArguments]) -> None:
-    snapshot.bring(work, work.results["take"]["host"], work.arguments.image_id)
+    if work.arguments.image_id is not None:
+        snapshot.bring(work, work.results["take"]["host"], work.arguments.image_id)
     with work.commit() as tx:
         row = machine.row_of(tx, work)
         machine.remember(row, shelved_image=work.arguments.image_id)
@@ -86,6 +95,7 @@ def leave_host(work: Work[ShelveArguments]) -> None:
         row = machine.row_of(tx, work)
         ports.unbind(tx, [nic.port_id for nic in servers.nics(tx, row.id)], keep_device=True)
         placing.release(tx, row.id)
+        attached.keep_reserved(tx, row.id)
         row.host = None
         machine.put(row, states.SHELVED_OFFLOADED, states.SHUTDOWN)
 
@@ -102,10 +112,17 @@ def schedule(work: Work[UnshelveArguments]) -> None:
     wish = work.arguments
     with work.commit() as tx:
         row = machine.row_of(tx, work)
-        host = placing.claim(tx, guests.of(row), row.flavor, zone=wish.zone or row.pinned_zone, host=wish.host)
+        host = placing.claim(tx, guests.of(row), row.flavor, zone=wish.zone or row.pinned_zone, host=wish.host,
+                             within=block_devices.hosts_within(tx, row.id))
         row.host, row.availability_zone, row.task_state = host, zones.of_host(tx, host), "spawning"
-        image = images.get(tx, system(), row.system["shelved_image"])
-        work.result = {"host": host, "image": {"id": image.id, "format": image.disk_format, "sha512": image.os_hash_value}}
+        work.result = {"host": host, "image": _image(tx, row)}
+
+
+def _image(tx: Transaction, row: ServerRow) -> dict[str, Any] | None:
+    if "shelved_image" not in row.system:
+        return None
+    image = images.get(tx, system(), row.system["shelved_image"])
+    return {"id": image.id, "format": image.disk_format, "sha512": image.os_hash_value}
 
 
 @schedule.undo
@@ -125,20 +142,24 @@ def network(work: Work[UnshelveArguments]) -> None:
         found = [nic.port_id for nic in servers.nics(tx, row.id)]
         if found:
             ports.bind_many(tx, found, host=row.host or "", device_id=row.id)
+        attached.connect_all(tx, row)
         work.result = {"nics": to_builtins(machine.nic_specs(tx, row))}
 
 
 @network.undo
 def unplug(work: Work[UnshelveArguments]) -> None:
+    attached.wait_until_gone(work, work.arguments.server_id, (work.results.get("schedule") or {}).get("host"))
     with work.commit() as tx:
+        attached.keep_reserved(tx, work.arguments.server_id)
         ports.unbind(tx, [nic.port_id for nic in servers.nics(tx, work.arguments.server_id)], keep_device=True)
 
 
 @unshelve_server.step(deadline=1200)
 @plain
 def image(work: Work[UnshelveArguments]) -> None:
-    row = machine.load(work)
-    host_images.ensure(work.cloud, machine.agent(work.cloud, row), work.results["schedule"]["image"])
+    row, image = machine.load(work), work.results["schedule"]["image"]
+    if image is not None:
+        host_images.ensure(work.cloud, machine.agent(work.cloud, row), image)
 
 
 @unshelve_server.step(deadline=300)
@@ -174,8 +195,10 @@ def spawn(work: Work[UnshelveArguments]) -> None:
         ports.plugged(tx, [nic.port_id for nic in found])
         machine.put(row, states.ACTIVE, states.RUNNING)
         row.launched_at = clock.now()
-        images.discard(tx, row.system["shelved_image"])
-        machine.remember(row, shelved_image=None)
+        attached.complete_all(tx, row.id)
+        if "shelved_image" in row.system:
+            images.discard(tx, row.system["shelved_image"])
+            machine.remember(row, shelved_image=None)
 
 
 @spawn.undo

@@ -246,6 +246,31 @@ def release_all(tx: Transaction, server: ServerRow, *, proven: bool) -> None:
             attachments.begin_detach(tx, row)
 
 
+def keep_reserved(tx: Transaction, server_id: str) -> None:
+    """The server left its host, which has shown it: nobody has its volumes open, and nobody else gets them."""
+    for row in attachments.of_servers(tx, [server_id]).get(server_id, []):
+        row.host, row.attached_at = None, None
+        attachments.roll_back(tx, row)
+
+
+def connect_all(tx: Transaction, server: ServerRow) -> None:
+    """From now on the server's host may have its volumes open."""
+    for row in attachments.of_servers(tx, [server.id]).get(server.id, []):
+        attachments.attaching(tx, row, server.host, row.mountpoint)
+
+
+def complete_all(tx: Transaction, server_id: str) -> None:
+    """The guest has them."""
+    for row in attachments.of_servers(tx, [server_id]).get(server_id, []):
+        attachments.complete(tx, row)
+
+
+def wait_until_gone(work: Work[Any], server_id: str, host: str | None) -> None:
+    """For an undo that gives volumes back: only a host that has nothing of the server leaves them to others."""
+    if host is not None and not gone_from(work.cloud, host, server_id):
+        raise Again("the host to let go of the server's volumes", 1.0)
+
+
 def gone_from(cloud: Cloud, host: str, server_id: str) -> bool:
     """The host knows nothing of the server, so no guest of it has a volume open there."""
     try:
