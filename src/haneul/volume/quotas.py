@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, delete, func, select, update
 
 from haneul.kernel import quota
 from haneul.kernel.database import Transaction
@@ -65,6 +65,19 @@ def limits(tx: Transaction, project_id: str, resources: Iterable[str]) -> dict[s
 def set_limits(tx: Transaction, project_id: str, wanted: dict[str, int]) -> None:
     for resource, value in wanted.items():
         quota.set_limit(tx, SERVICE, project_id, resource, value)
+
+
+def rename_type(tx: Transaction, old: str, new: str) -> None:
+    """Limits go by the type's name."""
+    for resource in OF_TYPE:
+        tx.execute(update(QuotaLimit).where(QuotaLimit.service == SERVICE, QuotaLimit.resource == f"{resource}_{old}")
+                   .values(resource=f"{resource}_{new}"))
+
+
+def forget_type(tx: Transaction, name: str) -> None:
+    """Another type of the name begins without limits."""
+    tx.execute(delete(QuotaLimit).where(
+        QuotaLimit.service == SERVICE, QuotaLimit.resource.in_([f"{resource}_{name}" for resource in OF_TYPE])))
 
 
 def used(tx: Transaction, project_id: str) -> dict[str, int]:
