@@ -1,0 +1,32 @@
+"""One of everything that paths of block storage name, made as the member of the project `work`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from running import wait_until
+
+if TYPE_CHECKING:
+    from security.route_world import Things
+
+PREFIX = "/volume/v3"
+OWNED = {"block-storage.volume_id", "block-storage.snapshot_id"}
+
+
+def make(things: Things) -> None:
+    ids = things.ids
+    ids["block-storage.volume_id"] = _available(things, "volume", size=1, metadata={"key": "v"})
+    ids["block-storage.snapshot_id"] = _available(things, "snapshot", volume_id=ids["block-storage.volume_id"],
+                                                  metadata={"key": "v"})
+
+
+def _available(things: Things, word: str, **values: object) -> str:
+    id = str(things.make(things.member, f"{PREFIX}/{word}s", {word: {"name": "own", **values}}, word)["id"])
+
+    def there() -> bool:
+        found = things.member.get(f"{PREFIX}/{word}s/{id}").json()[word]
+        assert not found["status"].startswith("error"), found
+        return bool(found["status"] == "available")
+
+    wait_until(there, what=f"the member's {word}")
+    return id
