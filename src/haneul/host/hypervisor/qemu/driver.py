@@ -139,6 +139,8 @@ class QemuHypervisor(Hypervisor):
             if machine.record is None or machine.record.ended or machine.process is None:
                 return
             machine.see_shutdown()
+            if machine.monitor is not None and not machine.monitor.gone:
+                return  # the event came from a process before this one: the server was suspended and is back
             if not machine.record.ended and machine.process.wait(5.0):
                 machine.ended("crashed", machine.obituary())
                 log.warning("server %s: %s", machine.record.spec.id, machine.record.reason)

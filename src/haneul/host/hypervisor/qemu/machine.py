@@ -99,6 +99,7 @@ class Machine:
     def start(self, record: Record, drives: list[Drive], *, incoming: bool = False) -> None:
         """A process with stopped virtual CPUs. On failure nothing of it remains and the record says why."""
         self._prepare()
+        record.nodes, record.moves = {}, {}  # of a process that was
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         keys = {drive.secret_id: drive.key_file() for drive in drives if drive.key is not None}
         fds: list[int] = []
@@ -112,7 +113,6 @@ class Machine:
             argv = confined(command(record, drives, keys, taps, listener.fileno(), fds[0], self.folder.vnc,
                                     incoming=incoming))
             record.ended, record.reason, record.boot_id = "", "", boot_id()
-            record.nodes, record.moves = {}, {}
             record.pid = record.started = 0
             self.folder.save(record)
             self.record = record

@@ -58,9 +58,9 @@ def _begin(machine: Machine, known: DiskSpec, disk: DiskSpec, drive: Drive) -> M
     machine.folder.save(record)
     try:
         open_node(monitor, drive)
-        size = frontend(monitor, disk.name)["inserted"]["image"]["virtual-size"]
-        if _size(monitor, drive.name) < size:
-            raise Refused(f"volume {disk.source.volume if disk.source else ''} is smaller than disk {disk.name}")
+        size, other = frontend(monitor, disk.name)["inserted"]["image"]["virtual-size"], _size(monitor, drive.name)
+        if other != size:  # the job would say so too, but later
+            raise Refused(f"disk {disk.name} has {size} bytes and the volume that it shall move to {other}")
         monitor.execute("blockdev-mirror", {
             "job-id": job_id(drive.name), "device": record.node(disk.name), "target": drive.name, "sync": "full",
             "auto-dismiss": False, "on-target-error": "report"})
