@@ -5,9 +5,11 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from guests import DISK_BYTES, Machine
+from guests import DISK_BYTES, LET_GO, Machine, wait
+from msgspec import structs
 
 from haneul.host.contract import Conflict, DiskSpec, NicSpec, NotThere, Refused, ServerSpec
+from haneul.host.storage import DiskLimits
 
 NIC = NicSpec(port_id="00000000-0000-4000-8000-000000000002", mac="fa:16:3e:00:00:02")
 
@@ -105,8 +107,6 @@ def test_a_card_is_plugged_and_survives_suspend(machine: Machine) -> None:
 
 
 def test_the_console_says_something(machine: Machine) -> None:
-    from guests import wait
-
     spec = machine.running()
     text = wait(lambda: machine.hypervisor.console_log(spec.id), "console")
     assert len(machine.hypervisor.console_log(spec.id, tail_bytes=1)) == 1
@@ -124,3 +124,114 @@ def test_a_new_agent_knows_what_runs(machine: Machine) -> None:
     assert machine.hypervisor.pause(running.id).power == "paused"
     assert machine.hypervisor.resume(suspended).power == "running"
     assert {server.power for server in machine.hypervisor.servers()} == {"paused", "running", "off"}
+
+
+def test_volumes_in_and_out_of_a_running_server(machine: Machine) -> None:
+    spec, disk = machine.running(LET_GO), machine.volume("a")
+    hypervisor = machine.hypervisor
+    wait(lambda: hypervisor.console_log(spec.id), "boot")
+    for _ in range(2):
+        assert hypervisor.attach(spec.id, disk).disks == ["root", "vol-a"]
+    assert hypervisor.attach(spec.id, structs.replace(disk, limits=DiskLimits(total_iops_sec=100))).disks == ["root", "vol-a"]
+    with pytest.raises(Conflict):
+        hypervisor.attach(spec.id, structs.replace(machine.volume("b"), name="vol-a"))
+    with pytest.raises(Conflict):
+        machine.store.delete("volume-a")
+    hypervisor.detach(spec.id, "vol-a")
+    machine.until(spec.id, lambda state: state.disks == ["root"])
+    assert hypervisor.detach(spec.id, "vol-a").disks == ["root"]
+    machine.store.delete("volume-a")
+
+
+def test_a_volume_is_attached_to_nothing(machine: Machine) -> None:
+    disk, hypervisor = machine.volume("a"), machine.hypervisor
+    for verb in (hypervisor.attach, hypervisor.replace_disk):
+        with pytest.raises(NotThere):
+            verb(str(uuid.uuid4()), disk)
+    spec = machine.running()
+    absent = structs.replace(disk, source=structs.replace(disk.source, volume="volume-none"))
+    with pytest.raises(NotThere):
+        hypervisor.attach(spec.id, absent)
+    with pytest.raises(Refused):
+        hypervisor.attach(spec.id, DiskSpec(name="x", format="raw"))
+    with pytest.raises(Conflict):
+        hypervisor.attach(spec.id, structs.replace(disk, bus="ide"))
+    for verb in (hypervisor.resize_disk, hypervisor.detach):
+        with pytest.raises(NotThere):
+            verb(spec.id, *(("root", 1 << 30) if verb == hypervisor.resize_disk else ("root",)))
+    assert hypervisor.server(spec.id).disks == ["root"]
+    hypervisor.kill(spec.id)
+    with pytest.raises(Conflict):
+        hypervisor.attach(spec.id, disk)
+    with pytest.raises(Conflict):
+        hypervisor.resize_disk(spec.id, "vol-a", 1 << 30)
+    assert hypervisor.detach(spec.id, "vol-a").disks == []
+    machine.store.delete("volume-a")
+
+
+def test_a_volume_has_one_server_unless_it_is_shared(machine: Machine) -> None:
+    first, second, disk = machine.running(), machine.running(), machine.volume("a")
+    hypervisor = machine.hypervisor
+    hypervisor.attach(first.id, disk)
+    with pytest.raises(Conflict):
+        hypervisor.attach(second.id, disk)
+    assert hypervisor.server(second.id).disks == ["root"]
+    both = machine.volume("b", shared=True)
+    for spec in (first, second):
+        assert "vol-b" in hypervisor.attach(spec.id, both).disks
+    hypervisor.kill(first.id)
+    assert hypervisor.attach(second.id, disk).disks == ["root", "vol-b", "vol-a"]
+
+
+def test_a_server_of_volumes_only(machine: Machine) -> None:
+    key = "secret-of-the-volume"
+    disks = [machine.volume("root", boot_index=0), machine.volume("b", format="qcow2"), machine.volume("c", key=key),
+             machine.volume("d", read_only=True, limits=DiskLimits(read_bytes_sec=1 << 20))]
+    spec = ServerSpec(id=str(uuid.uuid4()), name="x", vcpus=1, memory_mib=32, disks=disks)
+    hypervisor, names = machine.hypervisor, [disk.name for disk in disks]
+    assert hypervisor.create(spec).disks == names
+    assert hypervisor.run(spec.id).disks == names
+    hypervisor.attach(spec.id, machine.volume("e"))
+    assert hypervisor.suspend(spec.id).disks == []
+    with pytest.raises(Conflict):
+        machine.store.delete("volume-e")
+    machine.restart()
+    hypervisor = machine.hypervisor
+    assert hypervisor.resume(spec).disks == [*names, "vol-e"]
+    machine.restart()
+    assert machine.hypervisor.server(spec.id).disks == [*names, "vol-e"]
+    assert not [path for path in (machine.state / "host").rglob("*.json*") if key in path.read_text()]
+    machine.hypervisor.forget(spec.id)
+    for disk in [*disks, machine.volume("e")]:
+        assert disk.source
+        machine.store.delete(disk.source.volume)
+
+
+def test_a_volume_grows_in_its_server(machine: Machine) -> None:
+    spec = machine.running()
+    for disk in (machine.volume("a"), machine.volume("b", format="qcow2"), machine.volume("c", key="secret")):
+        assert disk.source
+        machine.hypervisor.attach(spec.id, disk)
+        for _ in range(2):
+            machine.hypervisor.resize_disk(spec.id, disk.name, 4 * DISK_BYTES)
+        assert 4 * DISK_BYTES <= machine.store.volume(disk.source.volume).size_bytes < 5 * DISK_BYTES + (16 << 20)
+        with pytest.raises(Refused):
+            machine.hypervisor.resize_disk(spec.id, disk.name, 2 * DISK_BYTES)
+
+
+def test_a_disk_changes_over_to_another_volume(machine: Machine) -> None:
+    spec, first, second = machine.running(), machine.volume("a"), machine.volume("b", format="qcow2")
+    machine.file_of(first).write_bytes(b"what was written".ljust(DISK_BYTES, b"."))
+    hypervisor = machine.hypervisor
+    hypervisor.attach(spec.id, first)
+    moved = structs.replace(second, name="vol-a")
+    for _ in range(2):
+        assert hypervisor.replace_disk(spec.id, moved).disks == ["root", "vol-a"]
+    machine.store.delete("volume-a")
+    with pytest.raises(Conflict):
+        machine.store.delete("volume-b")
+    back = structs.replace(machine.volume("c"), name="vol-a")
+    assert hypervisor.replace_disk(spec.id, back).disks == ["root", "vol-a"]
+    assert machine.file_of(back).read_bytes().startswith(b"what was written....")
+    hypervisor.kill(spec.id)
+    machine.store.delete("volume-c")
