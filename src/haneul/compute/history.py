@@ -20,7 +20,8 @@ NAMES = {"create": "create", "create_with_volumes": "create",
          "revert_resize": "revertResize", "snapshot": "createImage", "snapshot_volumes": "createImage",
          "shelve": "shelve", "unshelve": "unshelve",
          "attach_interface": "attach_interface", "detach_interface": "detach_interface", "attach_volume": "attach_volume",
-         "detach_volume": "detach_volume", "swap_volume": "swap_volume", "rewire": "injectNetworkInfo"}
+         "detach_volume": "detach_volume", "swap_volume": "swap_volume", "extend_volume": "extend_volume",
+         "rewire": "injectNetworkInfo"}
 
 
 def actions(tx: Transaction, row: ServerRow, *, since: datetime | None = None,
