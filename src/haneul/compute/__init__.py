@@ -9,7 +9,8 @@ from haneul.compute.api.vnc import PATH as VNC_PATH
 from haneul.compute.api.vnc import page as vnc_page
 from haneul.compute.api.vnc import socket as vnc_socket
 from haneul.compute.policy import RULES
-from haneul.compute.reconcilers import leaks, power, volumes
+from haneul.compute.reconcilers import leaks, power
+from haneul.compute.reconcilers import volumes as attached  # the rules have that name
 from haneul.compute.tasks import grown
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.room import Room
@@ -31,4 +32,4 @@ service = Service(
     request_id_headers=("x-openstack-request-id", "x-compute-request-id"))
 room = Room(name="compute", services=[service, metadata_service], rules=RULES, prepare=_prepare,
             plain={VNC_PATH: vnc_page}, sockets={VNC_PATH: vnc_socket})
-__all__ = ["leaks", "power", "room", "volumes"]
+__all__ = ["attached", "leaks", "power", "room"]

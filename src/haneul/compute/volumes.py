@@ -116,7 +116,8 @@ def detach(tx: Transaction, context: Context, row: ServerRow, volume_id: str) ->
     if found.boot_index == 0:
         raise Forbidden("Cannot detach a root device volume")
     states.require(context, row, "detach_volume", _STATES)
-    if found.status != attachments.ATTACHED or _busy(volume):
+    kept = row.vm_state == SHELVED_OFFLOADED and found.status == attachments.RESERVED
+    if not (found.status == attachments.ATTACHED or kept) or _busy(volume):
         raise InvalidVolume("Unable to detach volume. Volume status must be 'in-use' and attach_status must be 'attached' to "
                             "detach.")
     attachments.begin_detach(tx, found)
