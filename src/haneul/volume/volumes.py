@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, case, or_, select, update
 
 from haneul.image import images
 from haneul.image.model import ACTIVE, ImageRow
@@ -18,6 +18,7 @@ from haneul.volume import pools, quotas, scheduler, secrets, types
 from haneul.volume.model import (
     AttachmentRow,
     BackupRow,
+    DefaultTypeRow,
     GroupRow,
     SnapshotRow,
     VolumeRow,
@@ -37,6 +38,11 @@ _SOURCES = ("available", "in-use")
 _DISKS = frozenset({"qcow2", "raw", "iso", "vmdk", "vdi", "vhd", "vhdx", "ami", "ari", "aki"})
 _snapshots: Any = SnapshotRow.__table__
 _attachments: Any = AttachmentRow.__table__
+_types: Any = VolumeTypeRow.__table__
+_defaults: Any = DefaultTypeRow.__table__
+_OWN = select(_defaults.c.type_id).where(_defaults.c.project_id == bindparam("project")).scalar_subquery()
+_DEFAULT = select(_types.c.id, _types.c.name, _types.c.extra_specs, _types.c.encryption).where(
+    or_(_types.c.id == _OWN, _types.c.name == bindparam("name"))).order_by(case((_types.c.id == _OWN, 0), else_=1)).limit(1)
 _SNAPSHOTS = select(_snapshots.c.status, _snapshots.c.group_snapshot_id, _snapshots.c.project_id).where(
     _snapshots.c.volume_id == bindparam("id"))
 _HELD = select(_attachments.c.id).where(_attachments.c.volume_id == bindparam("id"), or_(
@@ -210,15 +216,16 @@ def check_image_fits(image: ImageRow, size: int) -> None:
                          f"{image.min_disk}GB.")
 
 
-def _type(tx: Transaction, context: Context, wish: Wish, source: _Source) -> VolumeTypeRow:
-    if wish.type_id is not None:
-        return types.named(tx, context, wish.type_id)
-    if source.type_id is not None:
-        return types.named(tx, context, source.type_id)
-    return types.default(tx, context)
+def _type(tx: Transaction, context: Context, wish: Wish, source: _Source) -> Any:
+    """A type's row, or its columns: most volumes name none, and the default is found with one statement."""
+    named = wish.type_id if wish.type_id is not None else source.type_id
+    if named is not None:
+        return types.named(tx, context, named)
+    return tx.core(_DEFAULT, project=context.project_id or "",
+                   name=tx.cloud.config.volume.default_type).first() or types.default(tx, context)
 
 
-def format_of(type_row: VolumeTypeRow, encrypted: bool) -> str:
+def format_of(type_row: Any, encrypted: bool) -> str:
     """Encrypted volumes are LUKS in a raw one."""
     return "qcow2" if type_row.extra_specs.get("volume:format") == "qcow2" and not encrypted else "raw"
 
@@ -229,7 +236,7 @@ def _zone(tx: Transaction, wish: Wish) -> str | None:
     return wish.availability_zone or None
 
 
-def _group(tx: Transaction, context: Context, wish: Wish, type_row: VolumeTypeRow) -> GroupRow | None:
+def _group(tx: Transaction, context: Context, wish: Wish, type_row: Any) -> GroupRow | None:
     if wish.group_id is None:
         return None
     row = tx.get(GroupRow, wish.group_id)

@@ -20,6 +20,7 @@ DETAILS = select(*_COLUMNS, VOLUMES.c["metadata"].label("meta"), VOLUMES.c.admin
                  _types.c.name.label("type_name")).select_from(VOLUMES.outerjoin(_types, _types.c.id == VOLUMES.c.type_id))
 BRIEF = select(VOLUMES.c.id, VOLUMES.c.name)
 _ONE = DETAILS.where(VOLUMES.c.id == bindparam("b_id"))
+_TYPE_NAME = select(_types.c.name).where(_types.c.id == bindparam("id"))
 _HELD = ("attached", "detaching", "error_detaching")
 _BY_VOLUME = select(
     _attachments.c.id, _attachments.c.volume_id, _attachments.c.server_id, _attachments.c.instance, _attachments.c.host,
@@ -58,9 +59,14 @@ def one(call: Call, volume_id: str, *, whole: bool) -> dict[str, Any]:
     return many(call, [row], whole=whole)[0]
 
 
+def made(call: Call, row: VolumeRow) -> dict[str, Any]:
+    """A volume that this request has made: nothing has it yet, and of its type only the name is to be looked up."""
+    return _detail(call, Sight.of(call), row, call.tx.core(_TYPE_NAME, id=row.type_id).scalar(), [], whole=False)
+
+
 def many(call: Call, rows: list[Any], *, whole: bool = True) -> list[dict[str, Any]]:
     sight, held = Sight.of(call), _attached(call, [row.id for row in rows])
-    return [_detail(call, sight, row, held.get(row.id, []), whole) for row in rows]
+    return [_detail(call, sight, row, row.type_name, held.get(row.id, []), whole) for row in rows]
 
 
 def _attached(call: Call, ids: list[str]) -> dict[str, list[Any]]:
@@ -74,7 +80,7 @@ def _links(sight: Sight, volume_id: str) -> list[dict[str, str]]:
     return [{"rel": "self", "href": sight.prefix + volume_id}, {"rel": "bookmark", "href": sight.bookmark + volume_id}]
 
 
-def _detail(call: Call, sight: Sight, row: Any, held: list[Any], whole: bool) -> dict[str, Any]:
+def _detail(call: Call, sight: Sight, row: Any, type_name: str | None, held: list[Any], whole: bool) -> dict[str, Any]:
     shown = dict(row.meta)
     if row.readonly is not None:
         shown["readonly"] = str(row.readonly)
@@ -83,7 +89,7 @@ def _detail(call: Call, sight: Sight, row: Any, held: list[Any], whole: bool) ->
     found: dict[str, Any] = {
         "id": row.id, "name": row.name, "description": row.description, "size": row.size, "status": row.status,
         "availability_zone": row.availability_zone, "created_at": moment(row.created_at), "updated_at": moment(row.updated_at),
-        "volume_type": row.type_name, "snapshot_id": row.snapshot_id, "source_volid": row.source_volid, "metadata": shown,
+        "volume_type": type_name, "snapshot_id": row.snapshot_id, "source_volid": row.source_volid, "metadata": shown,
         "links": _links(sight, row.id), "user_id": row.user_id, "bootable": "true" if row.bootable else "false",
         "encrypted": row.encrypted, "replication_status": None, "consistencygroup_id": None, "multiattach": row.multiattach,
         "attachments": [_attachment(sight, one) for one in held]}

@@ -120,7 +120,7 @@ def create(call: Call, body: Create) -> dict[str, Any]:
         source_volid=_reference(new, "source_volid"), backup_id=_reference(new, "backup_id"),
         group_id=_reference(new, "group_id"), availability_zone=new.availability_zone,
         metadata=shapes.texts(new.metadata), hints=body.hints or {}))
-    return {"volume": volume_views.one(call, row.id, whole=False)}
+    return {"volume": volume_views.made(call, row)}
 
 
 def _size(new: NewVolume) -> int | None:
