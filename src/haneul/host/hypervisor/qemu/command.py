@@ -137,7 +137,8 @@ def command(record: Record, drives: list[Drive], keys: dict[str, int], taps: dic
     else:
         words += ["-display", "none"]
     for secret, fd in keys.items():
-        words += ["-object", json.dumps({"qom-type": "secret", "id": secret, "file": f"/dev/fd/{fd}"})]
+        words += ["-object", json.dumps({"qom-type": "secret", "id": secret, "format": "base64",
+                                         "file": f"/dev/fd/{fd}"})]
     for drive in drives:
         words += ["-blockdev", json.dumps(drive.node)]
     devices += controllers(record)

@@ -217,7 +217,9 @@ class QemuHypervisor(Hypervisor):
                 for disk in spec.disks:
                     volumes.check(disk.limits)
                 try:
-                    machine.start(new_record(spec, self._found.result().virt), self._drives(spec.id, spec.disks))
+                    record = new_record(spec, self._found.result().virt)
+                    record.networked = self.volumes is not None and self.volumes.networked()
+                    machine.start(record, self._drives(spec.id, spec.disks))
                 finally:
                     if machine.record is None:
                         self._drop(spec.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from typing import Any, Protocol
 
@@ -23,12 +24,23 @@ class Stores(Protocol):
         locks that are held while a hypervisor is asked something."""
         ...
 
+    def secrets(self, source: VolumeSource) -> dict[str, str]:
+        """What the node names by `key-secret` to get at its store: base64, by id."""
+        ...
+
+    def networked(self, source: VolumeSource | None = None) -> bool:
+        """The volume, or any that a server here may be given, is reached over the network."""
+        ...
+
 
 class Drive(Struct, kw_only=True):
-    """`key` is the passphrase of the secret `secret_id`, which QEMU needs while it opens the node and not afterwards."""
+    """`key` is the passphrase of the secret `secret_id`, `of_store` are the secrets of the node's store. QEMU needs them while it
+    opens the node and not afterwards."""
 
     node: Options
     key: str | None = None
+    of_store: dict[str, str] = {}
+    networked: bool = False
 
     @property
     def name(self) -> str:
@@ -38,12 +50,18 @@ class Drive(Struct, kw_only=True):
     def secret_id(self) -> str:
         return secret_id(self.name)
 
-    def key_file(self) -> int:
-        """A descriptor of a file in memory, for a QEMU that is yet to be started."""
-        assert self.key is not None
-        file = os.memfd_create("key", os.MFD_CLOEXEC)
-        os.write(file, self.key.encode())
-        return file
+    def secrets(self) -> dict[str, str]:
+        """All of them, base64, by id."""
+        if self.key is None:
+            return self.of_store
+        return self.of_store | {self.secret_id: base64.b64encode(self.key.encode()).decode()}
+
+
+def key_file(secret: str) -> int:
+    """A descriptor of a file in memory, for a QEMU that is yet to be started."""
+    file = os.memfd_create("key", os.MFD_CLOEXEC)
+    os.write(file, secret.encode())
+    return file
 
 
 def secret_id(node: str) -> str:
@@ -86,7 +104,8 @@ def of_volume(disk: DiskSpec, stores: Stores, name: str) -> Drive:
     node = stores.node(source)
     if source.key:
         node = {"driver": "luks", "key-secret": secret_id(name), "file": {**node, "node-name": below(name)}}
-    return Drive(node={**node, "node-name": name, "read-only": read_only(disk), "discard": "unmap"}, key=source.key)
+    return Drive(node={**node, "node-name": name, "read-only": read_only(disk), "discard": "unmap"}, key=source.key,
+                 of_store=stores.secrets(source), networked=stores.networked(source))
 
 
 def without_key(disk: DiskSpec) -> DiskSpec:

@@ -17,7 +17,7 @@ from haneul.host.contract import Conflict, HostError, NoRoom, NotThere, Power, S
 from haneul.host.hypervisor.qemu import cgroups, moves, serial, volumes
 from haneul.host.hypervisor.qemu.backup import drop_copies
 from haneul.host.hypervisor.qemu.command import command, device_id
-from haneul.host.hypervisor.qemu.drives import Drive, without_key
+from haneul.host.hypervisor.qemu.drives import Drive, key_file, without_key
 from haneul.host.hypervisor.qemu.monitor import Monitor, MonitorError
 from haneul.host.hypervisor.qemu.process import Process, boot_id, confined, start_time
 from haneul.host.hypervisor.qemu.record import Folder, Record
@@ -101,7 +101,8 @@ class Machine:
         self._prepare()
         record.nodes, record.moves = {}, {}  # of a process that was
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        keys = {drive.secret_id: drive.key_file() for drive in drives if drive.key is not None}
+        secrets = {id: value for drive in drives for id, value in drive.secrets().items()}
+        keys = {id: key_file(value) for id, value in secrets.items()}
         fds: list[int] = []
         try:
             listener.bind(str(self.folder.monitor))
@@ -111,7 +112,7 @@ class Machine:
             taps = {nic.port_id: self._open_tap(nic.port_id) for nic in record.nics}
             fds += [fd for fd in taps.values() if fd is not None]
             argv = confined(command(record, drives, keys, taps, listener.fileno(), fds[0], self.folder.vnc,
-                                    incoming=incoming))
+                                    incoming=incoming), networked=record.networked)
             record.ended, record.reason, record.boot_id = "", "", boot_id()
             record.pid = record.started = 0
             self.folder.save(record)

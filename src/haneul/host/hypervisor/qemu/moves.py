@@ -12,7 +12,7 @@ from haneul.host.hypervisor.qemu.backup import wait_for
 from haneul.host.hypervisor.qemu.drives import Drive, Stores, of_volume, without_key
 from haneul.host.hypervisor.qemu.monitor import Monitor, MonitorError
 from haneul.host.hypervisor.qemu.record import Move
-from haneul.host.hypervisor.qemu.volumes import close_node, frontend, open_node, plugged, throttle
+from haneul.host.hypervisor.qemu.volumes import close_node, frontend, must_reach, open_node, plugged, throttle
 
 if TYPE_CHECKING:
     from haneul.host.hypervisor.qemu.machine import Machine
@@ -53,6 +53,7 @@ def _begin(machine: Machine, known: DiskSpec, disk: DiskSpec, drive: Drive) -> M
     assert record is not None
     if known.read_only:
         raise Conflict(f"disk {disk.name} of server {record.spec.id} is read-only")
+    must_reach(record, drive)
     fresh = structs.replace(known, source=disk.source, format=disk.format, limits=disk.limits)
     record.moves[disk.name] = Move(disk=without_key(fresh), node=drive.name, encrypted=drive.key is not None)
     machine.folder.save(record)

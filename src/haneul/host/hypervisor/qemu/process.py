@@ -18,13 +18,15 @@ SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=de
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def confined(arguments: list[str]) -> list[str]:
-    """QEMU in network, IPC and UTS namespaces with nothing in them, as its own user, without capabilities, under seccomp."""
+def confined(arguments: list[str], *, networked: bool = False) -> list[str]:
+    """QEMU in network, IPC and UTS namespaces with nothing in them, as its own user, without capabilities, under seccomp. A
+    `networked` one, which opens volumes over the network, sees the machine's network."""
     account = qemu_account()
     kvm = _kvm_group()
     groups = [f"--groups={kvm}"] if kvm is not None else ["--clear-groups"]
     setpriv = [word for word in account.setpriv if word != "--clear-groups"]
-    return ["unshare", "--net", "--ipc", "--uts", "--", "prlimit", "--core=0", "--",
+    empty = ["--ipc", "--uts"] if networked else ["--net", "--ipc", "--uts"]
+    return ["unshare", *empty, "--", "prlimit", "--core=0", "--",
             setpriv[0], *groups, *setpriv[1:], QEMU, "-sandbox", SANDBOX, "-nodefaults", "-no-user-config", *arguments]
 
 

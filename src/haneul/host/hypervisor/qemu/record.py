@@ -33,6 +33,7 @@ class Record(Struct, kw_only=True):
     nodes: dict[str, str] = {}  # by disk; one that is not there is the one that `node` says
     moves: dict[str, Move] = {}
     encrypted: list[str] = []
+    networked: bool = False  # its process sees the machine's network
     pid: int = 0
     started: int = 0
     boot_id: str = ""

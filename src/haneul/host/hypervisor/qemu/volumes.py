@@ -18,6 +18,7 @@ from haneul.host.storage import DiskLimits
 
 if TYPE_CHECKING:
     from haneul.host.hypervisor.qemu.machine import Machine
+    from haneul.host.hypervisor.qemu.record import Record
 
 CLOSE_SECONDS = 2.0  # that a node may still be held by the device that has just gone
 _DEVICE = re.compile(r"(?:^|/)(disk-[^/]+)")
@@ -59,15 +60,21 @@ def plugged(machine: Machine, name: str) -> DiskSpec:
 
 
 def open_node(monitor: Monitor, drive: Drive) -> None:
-    """The key is with QEMU for as long as it opens the node."""
-    if drive.key is None:
-        monitor.execute("blockdev-add", drive.node)
-        return
-    monitor.execute("object-add", {"qom-type": "secret", "id": drive.secret_id, "data": drive.key})
+    """Its secrets are with QEMU for as long as it opens the node."""
+    given: list[str] = []
     try:
+        for id, secret in drive.secrets().items():
+            monitor.execute("object-add", {"qom-type": "secret", "id": id, "format": "base64", "data": secret})
+            given.append(id)
         monitor.execute("blockdev-add", drive.node)
     finally:
-        monitor.execute("object-del", {"id": drive.secret_id})
+        for id in given:
+            monitor.execute("object-del", {"id": id})
+
+
+def must_reach(record: Record, drive: Drive) -> None:
+    if drive.networked and not record.networked:
+        raise Conflict(f"server {record.spec.id} was started when this host had no volumes over the network: start it anew first")
 
 
 def close_node(monitor: Monitor, node: str) -> None:
@@ -132,6 +139,7 @@ def attach(machine: Machine, disk: DiskSpec, stores: Stores) -> None:
         raise Conflict(f"server {record.spec.id} was started without {disk.bus.upper()} disks and can get none while it is on")
     disk = structs.replace(disk, boot_index=None)  # the firmware has chosen; QEMU wants no index twice
     drive = of_volume(disk, stores, f"node-{disk.name}")
+    must_reach(record, drive)
     record.set_disks([*record.spec.disks, without_key(disk)])
     if drive.key is not None:
         record.encrypted.append(disk.name)
