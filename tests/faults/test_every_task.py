@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 import haneul.rooms  # noqa: F401 - defines every task
-from faults import scenarios, volume_scenarios
+from faults import group_scenarios, scenarios, volume_scenarios
 from faults.harness import Case, assert_sound, cases, injected
 from faults.scenarios import Stage
 from haneul.kernel.tasks import registered
 from running import wait_until
 
 pytestmark = pytest.mark.faults
-SCENARIOS = {**scenarios.SCENARIOS, **volume_scenarios.SCENARIOS}
+SCENARIOS = {**scenarios.SCENARIOS, **volume_scenarios.SCENARIOS, **group_scenarios.SCENARIOS}
 
 
 def ours(kind: str) -> bool:

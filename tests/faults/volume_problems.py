@@ -7,11 +7,12 @@ from sqlalchemy import select
 from haneul.compute.model import ServerRow
 from haneul.fleet.agents import Agents
 from haneul.volume import stores
-from haneul.volume.model import AttachmentRow, BackupRow, PoolRow, SnapshotRow, VolumeRow
+from haneul.volume.model import AttachmentRow, BackupRow, GroupRow, GroupSnapshotRow, PoolRow, SnapshotRow, VolumeRow
 from running import RunningCloud
 
 AT_REST = {"available", "in-use", "reserved", "awaiting-transfer", "error", "error_deleting", "error_extending",
-           "error_restoring", "error_backing-up"}
+           "error_restoring", "error_backing-up", "error_managing"}
+EXISTING = "existing-"  # what begins so lies on a back end and is nobody's, to be managed
 STORED = {"available", "in-use", "reserved", "awaiting-transfer", "error_extending"}
 
 
@@ -22,6 +23,7 @@ def volume_problems(cloud: RunningCloud) -> list[str]:
         snapshots = list(tx.execute(select(SnapshotRow)).scalars())
         backups = list(tx.execute(select(BackupRow)).scalars())
         attachments = list(tx.execute(select(AttachmentRow)).scalars())
+        groups = [*tx.execute(select(GroupRow)).scalars(), *tx.execute(select(GroupSnapshotRow)).scalars()]
         servers = set(tx.execute(select(ServerRow.id).where(ServerRow.deleted.is_(False))).scalars())
         pools = list(tx.execute(select(PoolRow)).scalars())
     found = [f"volume {row.id} is {row.status}" for row in volumes if row.status not in AT_REST]
@@ -29,6 +31,7 @@ def volume_problems(cloud: RunningCloud) -> list[str]:
               if row.migration_status not in (None, "success", "error")]
     found += [f"snapshot {row.id} is {row.status}" for row in snapshots if not row.status.startswith(("available", "error"))]
     found += [f"backup {row.id} is {row.status}" for row in backups if not row.status.startswith(("available", "error"))]
+    found += [f"{type(row).__name__} {row.id} is {row.status}" for row in groups if row.status not in ("available", "error")]
     found += _stored(cloud, pools, volumes, snapshots)
     return found + _attached(cloud, volumes, attachments, servers)
 
@@ -38,7 +41,8 @@ def _stored(cloud: RunningCloud, pools: list[PoolRow], volumes: list[VolumeRow],
     for pool in pools:
         there = {one.name: one for one in stores.of(cloud.cloud, pool.name).volumes()}
         ours = {row.stored_as: row for row in volumes if row.host == pool.name}
-        found += [f"{name} lies on {pool.name} and is no volume" for name in set(there) - set(ours)]
+        found += [f"{name} lies on {pool.name} and is no volume" for name in set(there) - set(ours)
+                  if not name.startswith(EXISTING)]
         for name, row in ours.items():
             if name not in there:
                 found += [f"volume {row.id} is {row.status} and not on {pool.name}"] if row.status in STORED else []
@@ -48,7 +52,8 @@ def _stored(cloud: RunningCloud, pools: list[PoolRow], volumes: list[VolumeRow],
             taken = {one.stored_as for one in snapshots if one.volume_id == row.id}
             good = {one.stored_as for one in snapshots if one.volume_id == row.id and one.status == "available"}
             have = set(there[name].snapshots)
-            found += [f"{gone} on {pool.name} is no snapshot of volume {row.id}" for gone in have - taken]
+            found += [f"{gone} on {pool.name} is no snapshot of volume {row.id}" for gone in have - taken
+                      if not gone.startswith(EXISTING)]
             found += [f"snapshot {gone} is not on {pool.name}" for gone in good - have]
     for host in {pool.host for pool in pools}:
         found += [f"transfer {state.id} on {host}" for state in cloud.cloud.get(Agents).of(host).transfers.transfers()]

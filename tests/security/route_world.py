@@ -42,7 +42,7 @@ class Entry:
         versions = self.service.microversions
         if versions is None:
             return {}
-        return {"OpenStack-API-Version": f"{self.service.type} {text(self.route.maximum or versions.maximum)}"}
+        return {"OpenStack-API-Version": f"{versions.service_type} {text(self.route.maximum or versions.maximum)}"}
 
 
 def entries(cloud: RunningCloud) -> list[Entry]:
@@ -62,7 +62,7 @@ class Things:
         self.cloud = cloud
         self.member, self.admin = cloud.http("member"), cloud.http("admin")
         for client in (self.member, self.admin):
-            client.headers["OpenStack-API-Version"] = "compute 2.79"
+            client.headers["OpenStack-API-Version"] = "compute 2.79, volume 3.71"
         self.number = next(_numbers)
         self.ids: dict[str, str] = {"tag": "tag", "value": "tag", "key": "key", "alias": "standard-attr-tag", "rest": "openstack",
                                     "class_id": "default", "request_id": "req-00000000-0000-4000-8000-000000000000"}

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from security.route_world import Things
 
 PREFIX = "/volume/v3"
-OWNED = {"block-storage.volume_id", "block-storage.snapshot_id"}
+OWNED = {"block-storage.volume_id", "block-storage.snapshot_id", "block-storage.group_id",
+         "block-storage.group_snapshot_id"}
 
 
 def make(things: Things) -> None:
@@ -18,6 +19,18 @@ def make(things: Things) -> None:
     ids["block-storage.volume_id"] = _available(things, "volume", size=1, metadata={"key": "v"})
     ids["block-storage.snapshot_id"] = _available(things, "snapshot", volume_id=ids["block-storage.volume_id"],
                                                   metadata={"key": "v"})
+    _group(things)
+
+
+def _group(things: Things) -> None:
+    """With a volume and a snapshot of it, each the group's own."""
+    ids = things.ids
+    ids["group_type_id"] = str(things.make(things.admin, f"{PREFIX}/group_types", {"group_type": {
+        "name": f"made-{things.number}", "group_specs": {"key": "v"}}}, "group_type")["id"])
+    default = next(one["id"] for one in things.member.get(f"{PREFIX}/types").json()["volume_types"])
+    ids["block-storage.group_id"] = _available(things, "group", group_type=ids["group_type_id"], volume_types=[default])
+    _available(things, "volume", size=1, group_id=ids["block-storage.group_id"], volume_type=default)
+    ids["block-storage.group_snapshot_id"] = _available(things, "group_snapshot", group_id=ids["block-storage.group_id"])
 
 
 def _available(things: Things, word: str, **values: object) -> str:
