@@ -40,10 +40,10 @@ _CHECKS: dict[str, tuple[str, ...]] = {
         "group:create", "group:update", "group:delete", "group:create_group_snapshot", "group:update_group_snapshot",
         "group:delete_group_snapshot",
         "message:delete",
-        "volume:create_transfer", "volume:delete_transfer",
+        "volume:create_transfer", "volume:delete_transfer", "volume:accept_transfer",
     ),
     ANYONE: (
-        "volume:accept_transfer", "volume_extension:availability_zone_list", "volume_extension:list_extensions",
+        "volume_extension:availability_zone_list", "volume_extension:list_extensions",
         "group:group_types:get", "group:group_types:get_all",
     ),
     ADMIN: (
