@@ -69,6 +69,11 @@ _DETAIL_TEXTS = dict(DETAILS.values())
 _M: Any = MessageRow.__table__
 
 
+class MessageNotFound(NotFound):
+    def __init__(self, id: str) -> None:
+        super().__init__(f"Message {id[:64]} could not be found.")
+
+
 def record(tx: Transaction, *, project_id: str, request_id: str, action: str, detail: str, resource_type: str,
            resource_id: str) -> None:
     """`action` and `detail` are names of `ACTIONS` and `DETAILS`; another one is a programming error (KeyError)."""
@@ -82,7 +87,7 @@ def record(tx: Transaction, *, project_id: str, request_id: str, action: str, de
 def get(tx: Transaction, context: Context, message_id: str) -> MessageRow:
     row = tx.execute(select(MessageRow).where(MessageRow.id == message_id)).scalar_one_or_none()
     if row is None or not (context.is_admin or row.project_id == context.project_id):
-        raise NotFound(f"Message {message_id[:64]} could not be found.")
+        raise MessageNotFound(message_id)
     return row
 
 

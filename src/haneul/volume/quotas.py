@@ -62,6 +62,11 @@ def limits(tx: Transaction, project_id: str, resources: Iterable[str]) -> dict[s
             for resource in resources}
 
 
+def limits_of_class(tx: Transaction, name: str, resources: Iterable[str]) -> dict[str, int]:
+    """Classes other than `default` are kept and shown, and mean nothing to anybody."""
+    return limits(tx, f"class:{name}", resources)
+
+
 def set_limits(tx: Transaction, project_id: str, wanted: dict[str, int]) -> None:
     for resource, value in wanted.items():
         quota.set_limit(tx, SERVICE, project_id, resource, value)
