@@ -198,7 +198,7 @@ def test_the_quota_is_the_projects(cloud: RunningCloud, member: Cinder, make: Ma
         with cloud.cloud.database.write() as tx:
             quotas.set_limits(tx, project, {"volumes": have + 1})
         make(by=member)
-        refused(member, 413, {"size": 1}, "VolumeLimitExceeded")
+        refused(member, 413, {"size": 1}, "Maximum number of volumes allowed")
     finally:
         with cloud.cloud.database.write() as tx:
             quotas.set_limits(tx, project, {"volumes": -1})

@@ -60,7 +60,8 @@ def look(cloud: Cloud) -> int:
     told = {name: _facts(cloud, backend) for name, backend in backends.items()}
     now, changed = clock.seconds(), 0
     with cloud.database.write() as tx:
-        allocated = dict(tx.execute(select(VolumeRow.host, func.sum(VolumeRow.size)).group_by(VolumeRow.host)).tuples().all())
+        sums = select(VolumeRow.host, func.sum(VolumeRow.size)).group_by(VolumeRow.host)
+        allocated = {host: size for host, size in tx.execute(sums)}
         known = {row.name: row for row in tx.execute(select(PoolRow)).scalars()}
         for name, facts in told.items():
             facts["allocated_gib"] = int(allocated.get(name) or 0)
