@@ -100,7 +100,10 @@ def main(argv: list[str] | None = None) -> None:
     _log_to_stderr(config)
     paths.run.mkdir(parents=True, exist_ok=True)
     lock = _only_one(paths)
-    app = build(config, paths)
+    try:
+        app = build(config, paths)
+    except ConfigError as error:
+        sys.exit(f"configuration: {error}")
     listener = _listen(paths.agent_socket, options.socket_group)
     log.info("ready after %.0f ms", (time.monotonic() - began) * 1000)
     gc.collect()

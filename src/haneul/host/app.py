@@ -4,6 +4,9 @@
     POST /v1/<driver>/<verb>                         a verb of the contract, its arguments as a JSON object
     PUT  /v1/disks/images/<id>?format=&sha512=       an image's bytes into the cache
     GET  /v1/disks/snapshots/<id>                    a snapshot's bytes
+    PUT  /v1/transfers/<id>?format=&sha512=          an image's bytes, for a volume
+    PUT  /v1/transfers/<id>?offset=                  a range of a transfer that was begun
+    GET  /v1/transfers/<id>?offset=&length=          a transfer's bytes, or a range of them
     GET  /v1/servers/<id>/vnc                        WebSocket to the server's screen
     GET, POST, DELETE /v1/faults                     fake hosts only
     POST /v1/fake/power                              fake hosts only: a guest that crashed or turned itself off
@@ -16,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -24,7 +28,8 @@ from urllib.parse import parse_qs
 import msgspec
 
 from haneul.host.console import relay
-from haneul.host.contract import HostError, NoRoom, NotThere, Power
+from haneul.host.contract import HostError, NoRoom, NotThere, Power, Refused
+from haneul.host.disks.intake import Upload
 from haneul.host.faults import Fault, Faults
 from haneul.host.hosts import Host
 from haneul.host.verbs import BadArguments, Verb, every_verb
@@ -87,6 +92,14 @@ class Call:
         values = parse_qs(self.scope["query_string"].decode("latin-1")).get(name)
         return values[0] if values else None
 
+    def number(self, name: str) -> int | None:
+        text = self.query(name)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit() and len(text) < 20):
+            raise BadArguments(f"{name} must be a number")
+        return int(text)
+
     async def start(self, status: int, kind: bytes, length: int) -> None:
         self.started = True
         await self.send({"type": "http.response.start", "status": status, "headers": [
@@ -111,6 +124,10 @@ class App:
             ("GET", "hosts"): self._list_hosts,
             ("PUT", "disks/images"): self._put_image,
             ("GET", "disks/snapshots"): self._get_snapshot,
+        }
+        self._by_id: dict[tuple[str, str], Handler] = {  # the path's second part is an id
+            ("PUT", "transfers"): self._put_transfer,
+            ("GET", "transfers"): self._get_transfer,
         }
         for path, verb in every_verb().items():
             self._dispatch["POST", path] = self._run_verb(path, verb)
@@ -144,9 +161,11 @@ class App:
         try:
             call.host, parts = self._find_host(scope["path"])
             handler = self._dispatch.get((scope["method"], "/".join(parts[:2])))
+            call.rest = parts[2:]
+            if handler is None and len(parts) == 2:
+                handler, call.rest = self._by_id.get((scope["method"], parts[0])), parts[1:]
             if handler is None:
                 raise NoSuchPath(f"nothing answers {scope['method']} {scope['path']}")
-            call.rest = parts[2:]
             await handler(call)
         except HostError as error:
             await self._fail(call, error)
@@ -235,24 +254,35 @@ class App:
         if fault is not None:
             await self._before(call, fault)
         upload = await self._threaded(call.host.disks.take_image, call.rest[0], declared, digest)  # type: ignore[attr-defined]
+        state = await self._take(call, upload)
+        if fault is not None:
+            await self._go_wrong(call, fault)
+        await call.answer(state)
+
+    async def _take(self, call: Call, upload: Upload) -> Any:
+        """The body into an upload, hashed and written while the next piece arrives."""
+        try:
+            await self._pour(call, upload.write)
+            return await self._threaded(upload.finish)
+        except BaseException:
+            upload.abort()
+            raise
+
+    async def _pour(self, call: Call, write: Callable[[bytearray], None]) -> None:
+        """In order, one at a time; none is under way any more when this ends."""
         buffer, writing = bytearray(), asyncio.ensure_future(asyncio.sleep(0))
         try:
             async for chunk in call.chunks():
                 buffer += chunk
-                if len(buffer) >= CHUNK:  # hashed and written while the next arrives
+                if len(buffer) >= CHUNK:
                     await writing
-                    writing = asyncio.ensure_future(self._threaded(upload.write, buffer))
+                    writing = asyncio.ensure_future(self._threaded(write, buffer))
                     buffer = bytearray()
             await writing
-            await self._threaded(upload.write, buffer)
-            state = await self._threaded(upload.finish)
+            await self._threaded(write, buffer)
         except BaseException:
             await asyncio.wait([writing])
-            upload.abort()
             raise
-        if fault is not None:
-            await self._go_wrong(call, fault)
-        await call.answer(state)
 
     async def _get_snapshot(self, call: Call) -> None:
         if len(call.rest) != 1:
@@ -262,15 +292,55 @@ class App:
             await self._before(call, fault)
         file, size = await self._threaded(call.host.disks.open_snapshot, call.rest[0])  # type: ignore[attr-defined]
         with file:
-            await call.start(200, b"application/octet-stream", size)
-            left = size
-            while left:
-                chunk = await self._threaded(file.read, min(CHUNK, left))
-                if not chunk:
-                    raise HostError("the snapshot became shorter while it was read")
-                left -= len(chunk)
-                await call.send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await call.send({"type": "http.response.body", "body": b""})
+            await self._give(call, file.fileno(), 0, size)
+
+    async def _give(self, call: Call, file: int, offset: int, length: int) -> None:
+        await call.start(200, b"application/octet-stream", length)
+        end = offset + length
+        while offset < end:
+            chunk = await self._threaded(os.pread, file, min(CHUNK, end - offset), offset)
+            if not chunk:
+                raise HostError("the file became shorter while it was read")
+            offset += len(chunk)
+            await call.send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await call.send({"type": "http.response.body", "body": b""})
+
+    async def _put_transfer(self, call: Call) -> None:
+        fault = self._faults.take("transfers", call.host.name) if self._faults else None
+        if fault is not None:
+            await self._before(call, fault)
+        transfers, id, at = call.host.transfers, call.rest[0], call.number("offset")
+        if at is None:
+            declared, digest = call.query("format"), call.query("sha512")
+            if not declared or not digest:
+                raise BadArguments("offset, or format and sha512 must be given")
+            state = await self._take(call, await self._threaded(transfers.take, id, declared, digest))
+        else:
+            def write(data: bytearray) -> None:
+                nonlocal at
+                transfers.write(id, at, data)
+                at += len(data)
+
+            await self._pour(call, write)
+            state = await self._threaded(transfers.transfer, id)
+        if fault is not None:
+            await self._go_wrong(call, fault)
+        await call.answer(state)
+
+    async def _get_transfer(self, call: Call) -> None:
+        fault = self._faults.take("transfers", call.host.name) if self._faults else None
+        if fault is not None:
+            await self._before(call, fault)
+        file = await self._threaded(call.host.transfers.read, call.rest[0])
+        try:
+            size, offset = os.fstat(file).st_size, call.number("offset") or 0
+            length = call.number("length")
+            length = size - offset if length is None else length
+            if length < 0 or offset + length > size:
+                raise Refused(f"bytes {offset} to {offset + length} are not within transfer {call.rest[0]}: it has {size}")
+            await self._give(call, file, offset, length)
+        finally:
+            os.close(file)
 
     # ------------------------------------------------------------ fakes
 

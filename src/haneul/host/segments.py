@@ -6,7 +6,7 @@ import re
 
 from haneul.host.contract import Refused
 
-_SEGMENT = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,79}\Z")
+_SEGMENT = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_-]{0,79}\Z")
 
 
 def segment(text: str) -> str:

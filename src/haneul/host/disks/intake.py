@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from haneul.host.contract import ImageState, Refused
+from haneul.host.contract import Refused
 
 PARTIAL = ".partial-"  # what starts so is swept when the agent starts
 CHUNK = 1 << 20
@@ -31,7 +31,7 @@ class Upload:
     """One image on its way in. `keep` gets file, format and virtual size of a good one and moves the file."""
 
     def __init__(self, folder: Path, declared: str, sha512: str,
-                 keep: Callable[[Path, str, int], ImageState]) -> None:
+                 keep: Callable[[Path, str, int], Any]) -> None:
         if declared not in TRUE_FORMATS:
             raise Refused(f"no server can start from an image in the format {declared!r}")
         self._path = folder / f"{PARTIAL}{uuid.uuid4().hex}"
@@ -47,7 +47,8 @@ class Upload:
         while view:
             view = view[self._file.write(view):]
 
-    def finish(self) -> ImageState:
+    def finish(self) -> Any:
+        """What `keep` answers."""
         self._file.close()
         if self._digest.hexdigest() != self._sha512:
             raise Refused("the image's bytes do not have the SHA-512 that was announced")

@@ -17,17 +17,17 @@ PROGRAMS = ("qemu-img", "genisoimage", "mkisofs", "xorriso", "mformat", "mcopy")
 NO_ROOM = ("No space left on device", "Disk quota exceeded")
 
 
-def qemu_img(arguments: list[str], limits: tuple[int, int] = QUICK) -> None:
-    """Raises NoRoom for a full disk, else HostError with what it said."""
+def qemu_img(arguments: list[str], limits: tuple[int, int] = QUICK, fds: tuple[int, ...] = ()) -> None:
+    """Raises NoRoom for a full disk, else HostError with what it said. It inherits `fds`: keys come that way."""
     memory, seconds = limits
     setpriv, *words = qemu_account().setpriv
     run(["prlimit", f"--as={memory}", f"--cpu={seconds}", "--core=0", "--",
-         setpriv, "--pdeathsig=KILL", *words, "qemu-img", *arguments])  # an agent that was killed leaves no copy running
+         setpriv, "--pdeathsig=KILL", *words, "qemu-img", *arguments], fds)  # an agent that was killed leaves no copy running
 
 
-def run(argv: list[str]) -> None:
+def run(argv: list[str], fds: tuple[int, ...] = ()) -> None:
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+        done = subprocess.run(argv, pass_fds=fds, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
                               env={"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C",
                                    "MTOOLS_SKIP_CHECK": "1"})
     except FileNotFoundError as error:
