@@ -1,4 +1,4 @@
-"""Small things that clients look for: extensions, external events, migrations, volume attachments, the guest's password."""
+"""Small things that clients look for: extensions, external events, migrations, the guest's password."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from haneul.compute.api.server_target import server
 from haneul.compute.api.shapes import Body
 from haneul.compute.model import MigrationRow, ServerRow
 from haneul.compute.problems import MarkerNotFound
-from haneul.kernel.errors import Forbidden, NotFound, NotImplementedHere
+from haneul.kernel.errors import Forbidden, NotFound
 from haneul.kernel.wire import paging
 from haneul.kernel.wire.call import Call, Reply
 from haneul.kernel.wire.routes import Routes
@@ -41,7 +41,8 @@ EXTENSIONS = {
     "os-server-groups": "ServerGroups", "os-server-password": "ServerPassword", "os-server-sort-keys": "ServerSortKeys",
     "os-server-start-stop": "ServerStartStop", "os-services": "Services", "os-shelve": "Shelve",
     "os-simple-tenant-usage": "SimpleTenantUsage", "os-suspend-server": "SuspendServer",
-    "os-tenant-networks": "OSTenantNetworks", "os-used-limits": "UsedLimits", "os-user-data": "UserData"}
+    "os-tenant-networks": "OSTenantNetworks", "os-used-limits": "UsedLimits", "os-user-data": "UserData",
+    "os-volumes": "Volumes"}
 
 
 def _extension(alias: str) -> dict[str, Any]:
@@ -162,28 +163,6 @@ def _migration(call: Call, row: MigrationRow, with_host: bool) -> dict[str, Any]
 def server_migrations(call: Call, row: ServerRow) -> dict[str, Any]:
     """Live migrations under way: there are none."""
     return {"migrations": []}
-
-
-@routes.get("/servers/{server_id}/os-volume_attachments", rule="os_compute_api:os-volumes-attachments:index", target=server)
-def attachments(call: Call, row: ServerRow) -> dict[str, Any]:
-    return {"volumeAttachments": []}
-
-
-@routes.post("/servers/{server_id}/os-volume_attachments", rule="os_compute_api:os-volumes-attachments:create", target=server)
-def attach(call: Call, row: ServerRow) -> None:
-    raise NotImplementedHere("Volumes cannot be attached: this cloud has no block storage yet.")
-
-
-@routes.get("/servers/{server_id}/os-volume_attachments/{volume_id}", rule="os_compute_api:os-volumes-attachments:show",
-            target=server)
-def attachment(call: Call, row: ServerRow) -> None:
-    raise NotFound(f"Volume {call.values['volume_id'][:64]} is not attached to server {row.id}.")
-
-
-@routes.delete("/servers/{server_id}/os-volume_attachments/{volume_id}", rule="os_compute_api:os-volumes-attachments:delete",
-               target=server)
-def detach(call: Call, row: ServerRow) -> None:
-    raise NotFound(f"Volume {call.values['volume_id'][:64]} is not attached to server {row.id}.")
 
 
 @routes.get("/servers/{server_id}/os-server-password", rule="os_compute_api:os-server-password:show", target=server)
