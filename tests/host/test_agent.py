@@ -99,7 +99,7 @@ def real_agent(state: Path) -> Iterator[Agent]:
 
 
 def test_every_abstract_method_is_a_verb(agent: Agent) -> None:
-    assert {path.partition("/")[0] for path in every_verb()} == {"hypervisor", "disks", "fabric"}
+    assert {path.partition("/")[0] for path in every_verb()} == {"hypervisor", "disks", "fabric", "volumes", "transfers"}
     for path in every_verb():
         answer = agent.http.post(f"/v1/{path}", json={"no such argument": 1})
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_arguments"), path

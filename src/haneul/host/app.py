@@ -292,13 +292,14 @@ class App:
             await self._before(call, fault)
         file, size = await self._threaded(call.host.disks.open_snapshot, call.rest[0])  # type: ignore[attr-defined]
         with file:
-            await self._give(call, file.fileno(), 0, size)
+            await self._give(call, lambda _, length: file.read(length), 0, size)
 
-    async def _give(self, call: Call, file: int, offset: int, length: int) -> None:
+    async def _give(self, call: Call, read: Callable[[int, int], bytes], offset: int, length: int) -> None:
+        """`read` is asked for pieces in order, by offset and length."""
         await call.start(200, b"application/octet-stream", length)
         end = offset + length
         while offset < end:
-            chunk = await self._threaded(os.pread, file, min(CHUNK, end - offset), offset)
+            chunk = await self._threaded(read, offset, min(CHUNK, end - offset))
             if not chunk:
                 raise HostError("the file became shorter while it was read")
             offset += len(chunk)
@@ -338,7 +339,7 @@ class App:
             length = size - offset if length is None else length
             if length < 0 or offset + length > size:
                 raise Refused(f"bytes {offset} to {offset + length} are not within transfer {call.rest[0]}: it has {size}")
-            await self._give(call, file, offset, length)
+            await self._give(call, lambda at, size: os.pread(file, size, at), offset, length)
         finally:
             os.close(file)
 

@@ -20,7 +20,7 @@ from haneul.kernel.config import ConfigError
 
 OURS = ("file", "ceph")
 GROUP = "haneul.volumes"  # entry points of third parties' drivers
-COMMON = ("driver", "host", "volume_backend_name")  # keys that the control plane reads
+COMMON = ("driver", "host", "volume_backend_name", "availability_zone")  # keys that the control plane reads
 
 
 class Backends:
