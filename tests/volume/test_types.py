@@ -139,7 +139,7 @@ def test_encryption(cinder: Cinder, member: Cinder, kind: dict[str, Any], make: 
     cinder.call("PUT", f"{path}/{NOTHING}", {"encryption": {"key_size": 1}}, status=404)
     cinder.call("PUT", f"{path}/{made['encryption_id']}", {"encryption": {}}, status=400)
     member.get(path, status=403)
-    volume = make(volume_type=kind["id"], by=member)
+    volume = make(until=None, volume_type=kind["id"], by=member)
     assert volume["encrypted"] is True
     told = member.get(f"/volumes/{volume['id']}/encryption")
     assert told["cipher"] == "aes-xts-plain64" and told["encryption_key_id"]
