@@ -8,6 +8,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -66,6 +67,7 @@ class RunningCloud:
     # ---------------------------------------------------------------- life
 
     def start(self) -> RunningCloud:
+        self._open_the_way()
         self.paths.run.mkdir(parents=True, exist_ok=True)
         self.paths.logs.mkdir(parents=True, exist_ok=True)
         if not self.paths.cloud_id.exists():
@@ -77,6 +79,13 @@ class RunningCloud:
         self.start_agent()
         self.start_control()
         return self
+
+    def _open_the_way(self) -> None:
+        """qemu-img has a user of its own; pytest's folders are for root alone."""
+        for folder in (self.folder, *self.folder.parents):
+            if folder == Path(tempfile.gettempdir()) or folder.stat().st_uid != os.getuid():
+                return
+            folder.chmod(folder.stat().st_mode | 0o111)
 
     def start_agent(self) -> None:
         with open(self.paths.logs / "agent.log", "ab") as log:
