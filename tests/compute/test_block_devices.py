@@ -90,8 +90,8 @@ def test_boot_from_a_volume_that_is_made_of_an_image(cloud: RunningCloud, nova: 
     assert [name[:4] for name in disks(cloud, server["id"])] == ["vol-"]
     assert nova.http.request("DELETE", f"/volume/v3/volumes/{volume_id}").status_code == 400
     with cloud.cloud.database.read() as tx:
-        held = dict(tx.execute(text("SELECT r.name, a.used FROM allocations a JOIN resource_classes r ON r.id = "
-                                    "a.resource_class_id WHERE a.consumer_id = :id"), {"id": server["id"]}).tuples().all())
+        held = dict(tx.execute(text("SELECT resource_class, used FROM allocations WHERE consumer_id = :id"),
+                               {"id": server["id"]}).all())
     assert held == {"VCPU": 1, "MEMORY_MB": 64}
     nova.call("DELETE", f"/servers/{server['id']}")
     nova.wait_gone(server["id"])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 import haneul.rooms  # noqa: F401 - defines every task
-from faults import group_scenarios, scenarios, volume_scenarios
+from faults import backed_scenarios, group_scenarios, scenarios, volume_scenarios
 from faults.harness import Case, assert_sound, cases, injected
-from faults.scenarios import Stage
+from faults.scenarios import Scenario, Stage
 from haneul.kernel.tasks import registered
 from running import wait_until
 
 pytestmark = pytest.mark.faults
-SCENARIOS = {**scenarios.SCENARIOS, **volume_scenarios.SCENARIOS, **group_scenarios.SCENARIOS}
+SCENARIOS = {**scenarios.SCENARIOS, **volume_scenarios.SCENARIOS, **group_scenarios.SCENARIOS, **backed_scenarios.SCENARIOS}
 
 
 def ours(kind: str) -> bool:
@@ -25,7 +25,15 @@ def test_every_kind_of_task_has_a_scenario() -> None:
 
 @pytest.mark.parametrize("case", cases(ours), ids=str)
 def test_nothing_is_stuck_leaked_or_double(stage: Stage, case: Case) -> None:
-    scenario = SCENARIOS[case.kind]
+    _carry_out(stage, case, SCENARIOS[case.kind])
+
+
+@pytest.mark.parametrize("case", cases(backed_scenarios.BACKED.__contains__), ids=str)
+def test_nor_is_it_with_servers_on_volumes(stage: Stage, case: Case) -> None:
+    _carry_out(stage, case, backed_scenarios.BACKED[case.kind])
+
+
+def _carry_out(stage: Stage, case: Case, scenario: Scenario) -> None:
     scenario.before(stage)
     stage.cloud.settle()
     before = scenario.look(stage)
