@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from ceph_cluster import Cluster
     from running import RunningCloud
 
 
@@ -19,3 +20,15 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
     running = RunningCloud(tmp_path_factory.mktemp("cloud")).start()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def ceph_cluster() -> Iterator[Cluster]:
+    """One cluster for the whole run, with one pool. Who pauses it wants it to himself, as all of a process's tests do."""
+    import ceph_cluster
+
+    if why := ceph_cluster.missing():
+        pytest.skip(why)
+    cluster = ceph_cluster.Cluster().start()
+    yield cluster
+    cluster.stop()

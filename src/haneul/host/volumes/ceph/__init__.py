@@ -1,0 +1,5 @@
+"""Volumes as RBD images of a Ceph pool."""
+
+from haneul.host.volumes.ceph.driver import Ceph as Driver
+
+__all__ = ["Driver"]
