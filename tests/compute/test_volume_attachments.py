@@ -235,7 +235,7 @@ def test_several_servers_share_a_volume(cloud: RunningCloud, nova: Nova, boot: B
 
 
 def test_a_volume_takes_the_place_of_another(cloud: RunningCloud, nova: Nova, boot: Boot, cinder: Cinder, volume: Make) -> None:
-    server, one, two = boot()["id"], volume(), volume(size=2)
+    server, one, two, large = boot()["id"], volume(), volume(), volume(size=2)
     found = attached(nova, cinder, server, one)
     path = f"{PATH.format(server)}/{one}"
     nova.call("PUT", path, {"volumeAttachment": {"volumeId": two}}, version="2.84", status=202)
@@ -245,7 +245,7 @@ def test_a_volume_takes_the_place_of_another(cloud: RunningCloud, nova: Nova, bo
     assert [(each["volumeId"], each["device"]) for each in shown] == [(two, found["device"])]
     assert len(guest_disks(cloud, server)) == 1
     back = f"{PATH.format(server)}/{two}"
-    nova.call("PUT", back, {"volumeAttachment": {"volumeId": one}}, status=400)  # smaller
+    nova.call("PUT", back, {"volumeAttachment": {"volumeId": large}}, status=400)
     nova.call("PUT", path, {"volumeAttachment": {"volumeId": one}}, version="2.84", status=404)
     nova.call("PUT", back, {"volumeAttachment": {"volumeId": "0e0e0e0e-0000-4000-8000-00000000000e"}}, status=400)
     member = Nova(cloud, "member")

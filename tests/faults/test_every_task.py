@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 import haneul.rooms  # noqa: F401 - defines every task
-from faults import backed_scenarios, group_scenarios, scenarios, volume_scenarios
+from faults import attached_scenarios, backed_scenarios, group_scenarios, scenarios, volume_scenarios
 from faults.harness import Case, assert_sound, cases, injected
 from faults.scenarios import Scenario, Stage
 from haneul.kernel.tasks import registered
 from running import wait_until
 
 pytestmark = pytest.mark.faults
-SCENARIOS = {**scenarios.SCENARIOS, **volume_scenarios.SCENARIOS, **group_scenarios.SCENARIOS, **backed_scenarios.SCENARIOS}
+SCENARIOS = {**scenarios.SCENARIOS, **volume_scenarios.SCENARIOS, **group_scenarios.SCENARIOS, **backed_scenarios.SCENARIOS,
+             **attached_scenarios.SCENARIOS}
 
 
 def ours(kind: str) -> bool:

@@ -147,8 +147,9 @@ def swap(tx: Transaction, context: Context, row: ServerRow, volume_id: str, othe
                             f"Volume {old.id} is busy: {old.status}.")
     if attachments.of_volume(tx, new.id):
         raise InvalidVolume("New volume must be detached in order to swap.")
-    if new.size < old.size:
-        raise InvalidVolume("New volume must be the same size or larger.")
+    if new.size != old.size:  # Nova takes larger ones too; QEMU's mirror does not
+        raise InvalidVolume("New volume must be the same size or larger." if new.size < old.size else
+                            "New volume must be the same size: extend it afterwards.")
     if old.multiattach and len(attachments.of_volume(tx, old.id)) > 1:
         raise BadRequest("Swapping multi-attach volumes with more than one read/write attachment is not supported.")
     _check_reach(tx, row, new)
