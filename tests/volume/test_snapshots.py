@@ -210,9 +210,7 @@ def data(cloud: RunningCloud, volume: dict[str, Any], length: int = 64) -> bytes
 
 def scribble(cloud: RunningCloud, volume: dict[str, Any], what: bytes) -> None:
     """Writes to the start of a raw volume as a guest would."""
-    found = list((cloud.paths.host).rglob(f"volume-{volume['id']}*"))
-    assert found, "where does the file back end keep its volumes?"
-    target = next(path for path in found if path.is_file() and path.stat().st_size >= 1 << 30)
+    [target] = cloud.paths.host.rglob(f"volume-{volume['id']}.raw")
     with open(target, "r+b") as file:
         file.write(what)
 

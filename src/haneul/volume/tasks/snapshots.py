@@ -23,6 +23,7 @@ class OnSnapshot(OnVolume, kw_only=True):
     snapshot_id: str
 
 
+BUSY = 409  # code of the fault that something on the back end stands on the snapshot, which is as good as it was
 create_snapshot = Task("volume.snapshot.create", OnSnapshot, deadline=3600.0)
 delete_snapshot = Task("volume.snapshot.delete", OnSnapshot, deadline=3600.0)
 revert_volume = Task("volume.revert", OnSnapshot, deadline=3600.0)
@@ -108,18 +109,11 @@ def drop(work: Work[Any]) -> None:
         except NotThere:
             pass
         except Conflict as error:
-            raise Busy(str(error)) from error
+            raise Fault("Snapshot is busy.", str(error), code=BUSY) from error
     with work.commit() as tx:
         found = by_id(tx, work.arguments.snapshot_id)
         if found is not None:
             tx.delete(found)
-
-
-class Busy(Fault):
-    """Something on the back end still stands on the snapshot, which is as good as it was."""
-
-    def __init__(self, details: str) -> None:
-        super().__init__("Snapshot is busy.", details, code=409)
 
 
 @delete_snapshot.failed
@@ -127,7 +121,7 @@ def deletion_failed(work: Work[Any], tx: Transaction, fault: Fault) -> None:
     row = by_id(tx, work.arguments.snapshot_id)
     if row is None or isinstance(fault, Cancelled):
         return
-    busy = isinstance(fault, Busy)
+    busy = fault.code == BUSY
     put(row, "available" if busy else "error_deleting")
     tell(tx, work, row, "SNAPSHOT_DELETE", "SNAPSHOT_IS_BUSY" if busy else "SNAPSHOT_DELETE_ERROR")
 
