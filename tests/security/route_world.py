@@ -11,7 +11,7 @@ import httpx
 from haneul.kernel.wire.routes import Route, Service
 from haneul.kernel.wire.versions import text
 from running import RunningCloud, wait_until
-from security import volume_things
+from security import volume_kinds, volume_things
 
 _numbers = itertools.count(1)
 NOTHING = "0e0e0e0e-0000-4000-8000-00000000000e"
@@ -56,7 +56,7 @@ class Things:
              "network.security_group_id", "network.rule_id", "network.subnetpool_id", "network.address_scope_id",
              "network.rbac_policy_id", "compute.server_id", "compute.os-server-groups.group_id",
              "compute.os-security-groups.group_id", "compute.os-security-group-rules.rule_id", "compute.floating_ip_id",
-             "compute.network_id", "compute.image_id", "image.image_id", *volume_things.OWNED}
+             "compute.network_id", "compute.image_id", "image.image_id", *volume_things.OWNED, *volume_kinds.OWNED}
 
     def __init__(self, cloud: RunningCloud) -> None:
         self.cloud = cloud
@@ -72,6 +72,7 @@ class Things:
         self._identity()
         self._placement()
         volume_things.make(self)
+        volume_kinds.make(self)
 
     def make(self, client: httpx.Client, path: str, body: Any, word: str | None = None) -> Any:
         answer = client.post(path, json=body)
