@@ -109,10 +109,10 @@ def _delete(call: Call, row: TransferRow) -> None:
 
 
 def _accept(call: Call, body: Accept) -> dict[str, Any]:
-    """The key is all that says who may."""
+    """The key is all that says who may: the offer is another project's."""
     if call.context.project_id is None:
         raise BadRequest("A volume is accepted for a project: the token is of none.")
-    return {"transfer": _summary(call, transfers.accept(call.tx, call.context, call.values["transfer_id"], body.accept.auth_key))}
+    return {"transfer": _summary(call, transfers.accept(call.tx, call.context, call.values["offer_id"], body.accept.auth_key))}
 
 
 for _prefix, _since in ((OLD, None), (NEW, SNAPSHOTS)):
@@ -122,5 +122,5 @@ for _prefix, _since in ((OLD, None), (NEW, SNAPSHOTS)):
     routes.post(_prefix, rule="volume:create_transfer", status=202, minimum=_since,
                 body=[((3, 0), Create30), (SNAPSHOTS, Create355)])(_create)
     routes.delete(_prefix + "/{transfer_id}", rule="volume:delete_transfer", target=_loaded, status=202, minimum=_since)(_delete)
-    routes.post(_prefix + "/{transfer_id}/accept", rule="volume:accept_transfer", status=202, minimum=_since,
+    routes.post(_prefix + "/{offer_id}/accept", rule="volume:accept_transfer", status=202, minimum=_since,
                 body=Accept)(_accept)
