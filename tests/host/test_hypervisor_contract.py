@@ -176,11 +176,14 @@ def test_a_volume_has_one_server_unless_it_is_shared(machine: Machine) -> None:
     with pytest.raises(Conflict):
         hypervisor.attach(second.id, disk)
     assert hypervisor.server(second.id).disks == ["root"]
-    both = machine.volume("b", shared=True)
+    both, locked = machine.volume("b", shared=True), machine.volume("l", shared=True, key="secret")
     for spec in (first, second):
         assert "vol-b" in hypervisor.attach(spec.id, both).disks
+        assert "vol-l" in hypervisor.attach(spec.id, locked).disks
+    with pytest.raises(Conflict):
+        hypervisor.replace_disk(first.id, structs.replace(machine.volume("c"), name="vol-b"))
     hypervisor.kill(first.id)
-    assert hypervisor.attach(second.id, disk).disks == ["root", "vol-b", "vol-a"]
+    assert hypervisor.attach(second.id, disk).disks == ["root", "vol-b", "vol-l", "vol-a"]
 
 
 def test_a_server_of_volumes_only(machine: Machine) -> None:

@@ -206,9 +206,7 @@ class FakeHypervisor(Hypervisor):
 
     def uses(self, backend: str, volume: str) -> bool:
         """Without a lock: others ask while they hold their own."""
-        return any(disk.source is not None and (disk.source.backend, disk.source.volume) == (backend, volume)
-                   for server in list(self._servers.values()) if server.power in ("running", "paused", "suspended")
-                   for disk in server.spec.disks)
+        return any(_has(server, backend, volume) for server in list(self._servers.values()))
 
     def writes(self, backend: str, volume: str) -> bool:
         return False
@@ -277,9 +275,16 @@ class FakeHypervisor(Hypervisor):
             old = self._volume(self._plugged_in(id), disk.name)
             if old.source == self._without_key(disk).source:
                 return self.server(id)
+            assert old.source is not None
+            users = [user for user in self._stores().users if user.uses(old.source.backend, old.source.volume)]
+            mine = [server for server in self._servers.values() if _has(server, old.source.backend, old.source.volume)]
+            if users != [self] or len(mine) > 1:
+                raise Conflict(f"volume {old.source.volume} has several servers: it cannot be moved while they run")
             self._check(disk)
         assert old.source is not None and disk.source is not None
-        copying.copy(self._stores().node(old.source), self._stores().node(disk.source))
+        key = self._keys.get((old.source.backend, old.source.volume)) or disk.source.key  # gone with an agent that was restarted
+        before = self._stores().node(structs.replace(old.source, key=key))
+        copying.copy(before, self._stores().node(disk.source))
         with self._lock:
             server = self._plugged_in(id)
             fresh = structs.replace(old, source=disk.source, format=disk.format, limits=disk.limits)
@@ -307,6 +312,11 @@ def _state(server: Server) -> ServerState:
     plugged = server.power in ("running", "paused")
     return ServerState(id=server.spec.id, power=server.power, nics=list(server.nics) if plugged else [],
                        disks=[disk.name for disk in server.spec.disks] if plugged else [], reason=server.reason)
+
+
+def _has(server: Server, backend: str, volume: str) -> bool:
+    return server.power in ("running", "paused", "suspended") and any(
+        disk.source is not None and (disk.source.backend, disk.source.volume) == (backend, volume) for disk in server.spec.disks)
 
 
 def _log_of(server: Server) -> str:

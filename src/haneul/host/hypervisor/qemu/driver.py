@@ -363,7 +363,11 @@ class QemuHypervisor(Hypervisor):
 
     def replace_disk(self, id: str, disk: DiskSpec) -> ServerState:
         with self._known(id) as machine:
-            pass
+            source = volumes.plugged(machine, disk.name).source
+        assert source is not None
+        users = self._opening(source.backend, source.volume, suspended=True)
+        if {each.folder.path.name for each, _ in users} != {id}:
+            raise Conflict(f"volume {source.volume} has several servers: it cannot be moved while they run")
         moves.replace(machine, disk, self._stores())  # minutes: the server's other verbs need not wait
         return machine.state()
 

@@ -98,11 +98,19 @@ class Machine:
 
     def start(self, record: Record, drives: list[Drive], *, incoming: bool = False) -> None:
         """A process with stopped virtual CPUs. On failure nothing of it remains and the record says why."""
+        secrets = {id: secret for drive in drives for id, secret in drive.secrets().items()}
+        keys = {id: key_file(secret) for id, secret in secrets.items()}
+        try:
+            self._start(record, drives, keys, incoming)
+        finally:
+            for fd in keys.values():
+                os.ftruncate(fd, 0)  # QEMU has read it, or never will: nobody finds it in what it inherited
+                os.close(fd)
+
+    def _start(self, record: Record, drives: list[Drive], keys: dict[str, int], incoming: bool) -> None:
         self._prepare()
         record.nodes, record.moves = {}, {}  # of a process that was
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        secrets = {id: value for drive in drives for id, value in drive.secrets().items()}
-        keys = {id: key_file(value) for id, value in secrets.items()}
         fds: list[int] = []
         try:
             listener.bind(str(self.folder.monitor))
@@ -120,9 +128,6 @@ class Machine:
             with open(self.folder.errors, "wb") as errors:
                 self.process = Process.start(argv, self.folder.path, errors,
                                              [listener.fileno(), *fds, *keys.values()])
-        except BaseException:
-            _wipe(keys)
-            raise
         finally:
             listener.close()
             for fd in fds:
@@ -140,8 +145,6 @@ class Machine:
             self.ended("off", said)
             kind = NoRoom if "Cannot allocate memory" in said or "cannot set up guest memory" in said else HostError
             raise kind(f"QEMU did not start: {said}") from error
-        finally:
-            _wipe(keys)
 
     def _forget_keys(self, keys: dict[str, int]) -> None:
         assert self.monitor is not None
@@ -272,13 +275,6 @@ class Machine:
         self.record.nics = [nic for nic in self.record.nics if nic.port_id != port_id]
         self.record.slots.pop(device_id("nic", port_id), None)
         self.folder.save(self.record)
-
-
-def _wipe(keys: dict[str, int]) -> None:
-    """QEMU has read them, or never will: nobody finds them in a descriptor that it inherited."""
-    for fd in keys.values():
-        os.ftruncate(fd, 0)
-        os.close(fd)
 
 
 def new_record(spec: ServerSpec, virt: Literal["kvm", "tcg"]) -> Record:

@@ -162,6 +162,8 @@ def _set_limits(machine: Machine, disk: DiskSpec) -> None:
     assert record is not None and machine.monitor is not None
     if known.source != without_key(disk).source:
         raise Conflict(f"server {record.spec.id} has another volume as {disk.name}")
+    if device_id("disk", disk.name) not in machine.monitor.devices():
+        raise Conflict(f"disk {disk.name} is being let go by server {record.spec.id}")
     throttle(machine.monitor, disk)
     if known.limits != disk.limits:
         fresh = structs.replace(known, limits=disk.limits)
