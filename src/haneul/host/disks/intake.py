@@ -15,9 +15,10 @@ from haneul.host.contract import Refused
 PARTIAL = ".partial-"  # what starts so is swept when the agent starts
 CHUNK = 1 << 20
 
-# The inspector sees a partition table in most raw images, and in an ISO that also boots from a stick.
+# The inspector sees a partition table in most raw images, and in an ISO that also boots from a stick. LUKS is what an encrypted
+# volume's bytes are; who opens them as raw does no harm.
 TRUE_FORMATS: dict[str, tuple[set[str], ...]] = {
-    "raw": ({"raw"}, {"gpt"}),
+    "raw": ({"raw"}, {"gpt"}, {"luks"}),
     "iso": ({"iso"}, {"iso", "gpt"}),
     "qcow2": ({"qcow2"},),
     "vmdk": ({"vmdk"},),

@@ -128,6 +128,7 @@ class TransferFiles(Transfers):
                 partial.touch(0o600)
                 own(partial, 0o600)
                 yield partial
+                sparse.flush(partial)
                 partial.rename(final)
             finally:
                 partial.unlink(missing_ok=True)

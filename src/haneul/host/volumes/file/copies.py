@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -63,9 +64,13 @@ def prepare(path: Path, format: VolumeFormat, size: int) -> None:
 
 def verbatim(source: Path, target: Path, movable: bool = False) -> None:
     """The target, an empty file, becomes equal: on the same blocks, else by a copy that keeps holes."""
-    if movable and source.parent == target.parent:
-        source.replace(target)
-        return
+    if movable:
+        try:
+            source.replace(target)
+            return
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
     with opened(source, os.O_RDONLY) as read, opened(target, os.O_RDWR) as written:
         if not sparse.share(read, written):
             sparse.copy(read, written)
@@ -92,7 +97,7 @@ def convert(source: Source, target: Path, kind: Kind, key: str | None) -> None:
 def export(source: Source, target: Path, format: str) -> None:
     """Into an empty file, which becomes an image of that format. Of LUKS the bytes as they lie."""
     if format == "raw" and source.format in ("raw", "luks"):
-        verbatim(source.path, target)
+        verbatim(source.path, target, source.movable)
         return
     name, flags = _from(source)
     if format == "raw" and source.opened_bytes > source.bytes:

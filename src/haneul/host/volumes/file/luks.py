@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from haneul.host.contract import HostError, Refused
 from haneul.host.disks.file.tools import LONG, QUICK, qemu_img
+from haneul.host.volumes import luks1
 from haneul.host.volumes.file.files import opened
-
-MAGIC = b"LUKS\xba\xbe"
-# A key is 256 bits of chance: iterations against a search of weak passphrases would only cost time at every attachment.
-OPTIONS = "key-secret=key,iter-time=10"
 
 
 def header_bytes(path: Path) -> int:
     """Of a LUKS 1 volume: the length of what lies before its data. 0 for what is no such volume."""
     with opened(path, os.O_RDONLY) as file:
-        head = os.pread(file, 112, 0)
-    if len(head) < 112 or head[:6] != MAGIC or head[6:8] != b"\0\1":
-        return 0
-    return int(struct.unpack(">I", head[104:108])[0]) * 512
+        return luks1.data_offset(os.pread(file, 108, 0))
 
 
 def create(path: Path, size: int, key: str) -> None:
-    with _secret(key) as (words, fd):
-        qemu_img(["create", "-q", "-f", "luks", *words, "-o", OPTIONS, str(path), str(size)], fds=(fd,))
+    """An empty file becomes a volume."""
+    with opened(path, os.O_WRONLY) as file:
+        os.pwrite(file, luks1.header(key), 0)
+        os.ftruncate(file, luks1.PAYLOAD + size)
 
 
 def fill(source: str, path: Path, key: str, flags: list[str]) -> None:
