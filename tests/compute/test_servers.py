@@ -42,7 +42,7 @@ def body(image: str, network: str) -> dict[str, Any]:
     ({"metadata": {"": "v"}}, 400, ""),
     ({"accessIPv4": "1.2.3"}, 400, "ipv4"),
     ({"trusted_image_certificates": ["a"]}, 400, "not supported"),
-    ({"block_device_mapping_v2": [{"source_type": "volume", "uuid": UNKNOWN, "boot_index": 0}]}, 400, "block storage"),
+    ({"block_device_mapping_v2": [{"source_type": "volume", "uuid": UNKNOWN, "boot_index": 0}]}, 400, "failed to get volume"),
     ({"no_such_key": 1}, 400, "no_such_key"),
     ({"tags": ["a,b"]}, 400, ""),
     ({"hostname": "-"}, 400, ""),

@@ -91,7 +91,7 @@ def create(tx: Transaction, context: Context, wish: Wish) -> list[ServerRow]:
 def _rows(context: Context, wish: Wish, flavor: FlavorRow, disks: Plan, key: tuple[str | None, str | None],
           server_group: str | None, count: int) -> list[ServerRow]:
     now = clock.now()
-    system = {"image": disks.image}
+    system: dict[str, Any] = {"image": disks.image}
     if disks.on_volume:
         system["on_volume"] = True
     if disks.local is not None:
