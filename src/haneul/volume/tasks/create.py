@@ -47,8 +47,6 @@ def make(work: Work[CreateArguments]) -> None:
         row = steps.row_of(tx, work)
         steps.rest(tx, row)
         row.launched_at = row.updated_at
-    if work.arguments.image_id is not None:
-        images.release(stores.agent(work.cloud, row.host), work.arguments.image_id, row.id)
 
 
 @make.undo
@@ -129,3 +127,4 @@ def _from_image(work: Work[CreateArguments], row: VolumeRow) -> None:
                                                              key=steps.key_of(work.cloud, row))
     except NotThere as error:  # another process dropped it between its volumes and ours
         raise Again("the image to be sent once more", 0.1) from error
+    images.release(agent, image_id, row.id)  # before the commit: what comes after it, a crash would leave undone

@@ -36,12 +36,12 @@ def bring(work: Work[ReimageArguments]) -> None:
                                                              key=steps.key_of(work.cloud, row))
     except NotThere as error:
         raise Again("the image to be sent once more", 0.1) from error
+    images.release(agent, work.arguments.image_id, work.task_id)
     with work.commit() as tx:
         row = steps.row_of(tx, work)
         work.result = {"old": row.stored_as}
         row.stored_as, row.image, row.bootable, row.previous_status = _beside(work), work.arguments.image, True, None
         steps.rest(tx, row)
-    images.release(agent, work.arguments.image_id, work.task_id)
 
 
 @bring.undo
