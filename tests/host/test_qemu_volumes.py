@@ -12,7 +12,9 @@ import pytest
 from guests import DISK_BYTES, IDLE, LET_GO, WRITE_ITSELF, Machine, boot_sector, wait
 from msgspec import structs
 
-from haneul.host.contract import Conflict, DiskSpec, HostError, Refused, ServerSpec
+from haneul.cli import guest
+from haneul.cli.up import Steps
+from haneul.host.contract import ConfigDrive, Conflict, DiskSpec, HostError, Refused, ServerSpec
 from haneul.host.disks.file.tools import own
 from haneul.host.hypervisor.qemu import moves, volumes
 from haneul.host.hypervisor.qemu.monitor import Monitor, MonitorError
@@ -50,6 +52,40 @@ def decrypted(file: Path) -> bytes:
     subprocess.run(["qemu-img", "convert", "-U", "--object", f"secret,id=key,data={KEY}", "--image-opts", options, "-O", "raw",
                     str(target)], check=True)
     return target.read_bytes()
+
+
+WATCH = r"""#!/bin/sh
+exec >/dev/console 2>&1
+echo watching
+seen="" n=0
+while :; do
+  now=$(cat /sys/block/vdb/size /sys/block/vdb/serial 2>/dev/null | tr '\n' ' ')
+  [ "$now" = "$seen" ] || echo "volume: $now"
+  seen=$now
+  if [ -n "$now" ]; then
+    n=$((n + 1))
+    echo "line-$n" | dd of=/dev/vdb bs=512 count=1 conv=sync,fsync 2>/dev/null
+    dd if=/dev/vdb bs=512 count=1 iflag=direct 2>/dev/null | head -n 1
+  fi
+  sleep 0.1
+done
+"""
+
+
+def linux(machine: Machine) -> ServerSpec:
+    """A guest of Linux, which says what it finds at its second virtio disk and writes to it all the time."""
+    id = str(uuid.uuid4())
+    machine.put_image(guest.ensure(Steps()).read_bytes(), "qcow2", "guest")
+    machine.disks.create(id, "root", "qcow2", 1 << 30, "guest", "qcow2")
+    machine.disks.create_config_drive(id, ConfigDrive(files={
+        "openstack/latest/meta_data.json": f'{{"uuid": "{id}", "hostname": "guest"}}', "openstack/latest/user_data": WATCH}))
+    disks = [DiskSpec(name="root", format="qcow2", boot_index=0),
+             DiskSpec(name="config", format="raw", bus="ide", device="cdrom")]
+    spec = ServerSpec(id=id, name="x", vcpus=1, memory_mib=256, disks=disks)
+    machine.hypervisor.create(spec)
+    machine.hypervisor.run(id)
+    wait(lambda: "watching" in machine.hypervisor.console_log(id), "boot", 120)
+    return spec
 
 
 class Killed(BaseException):
@@ -204,6 +240,32 @@ def test_a_suspended_server_does_not_resume_without_its_keys(qemu: Machine) -> N
         qemu.hypervisor.resume(structs.replace(spec, disks=[spec.disks[0], keyless]))
     assert qemu.hypervisor.server(spec.id).power == "suspended"
     assert qemu.hypervisor.resume(spec).power == "running"
+
+
+def test_what_linux_makes_of_it(qemu: Machine) -> None:
+    spec, disk = linux(qemu), qemu.volume("a", key=KEY)
+
+    def said(text: str) -> None:
+        wait(lambda: text in qemu.hypervisor.console_log(spec.id), text)
+
+    def last() -> int:
+        """What the guest read back of what it wrote."""
+        lines = qemu.hypervisor.console_log(spec.id).splitlines()[:-1]
+        return int(next((line for line in reversed(lines) if line.startswith("line-")), "line-0")[5:])
+
+    qemu.hypervisor.attach(spec.id, disk)
+    said("volume: 2048 0123456789abcdef0123")
+    qemu.hypervisor.resize_disk(spec.id, disk.name, 2 * DISK_BYTES)
+    said("volume: 4096 0123456789abcdef0123")
+    before = wait(last, "lines")
+    target = structs.replace(qemu.volume("b", 2 * DISK_BYTES, key=KEY), name="vol-a")
+    qemu.hypervisor.replace_disk(spec.id, target)
+    qemu.store.delete("volume-a")
+    moved = last()
+    wait(lambda: last() > max(before, moved) + 3, "a guest that goes on")
+    qemu.hypervisor.detach(spec.id, "vol-a")
+    qemu.until(spec.id, lambda state: "vol-a" not in state.disks)
+    assert int(decrypted(qemu.file_of(target)).split(b"\n")[0][5:]) > moved + 3
 
 
 # ---------------------------------------------------------------- limits
