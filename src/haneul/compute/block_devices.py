@@ -28,6 +28,7 @@ from haneul.volume.model import PoolRow, VolumeRow
 from haneul.volume.problems import OverVolumeQuota, VolumeTypeNotFound
 
 BUSES = ("virtio", "scsi", "ide", "usb")
+_TYPES = ("disk", "cdrom", "floppy", "lun")
 _LETTERS = {"virtio": "vd", "scsi": "sd", "usb": "sd", "ide": "hd"}
 MAPPING = ("block_device_mapping", "bdm_v2", "root_device_name")  # properties of an image that says of volumes' snapshots
 _MOST_LOCAL = 3  # Nova's max_local_block_devices
@@ -181,6 +182,9 @@ def _checked(tx: Transaction, context: Context, device: Device, *, shared: bool)
     """With its size."""
     if device.bus is not None and device.bus not in BUSES:
         raise InvalidMapping(f"The provided disk bus {device.bus[:64]} is not valid.")
+    device = replace(device, type=device.type if device.type in _TYPES else None,
+                     guest_format=(device.guest_format or "")[:16] or None,
+                     boot_index=None if device.boot_index is None else max(device.boot_index, -1))
     if device.destination != "volume":
         return device
     if device.volume_type is not None:
