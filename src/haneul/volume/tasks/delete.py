@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import delete as delete_from
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from haneul.host.contract import Conflict, NotThere
 from haneul.kernel.database import Transaction
@@ -52,3 +52,5 @@ def failed(work: Work[OnVolume], tx: Transaction, fault: Fault) -> None:
     row = rows.by_id(tx, work.arguments.volume_id)
     if row is not None and not isinstance(fault, Cancelled):
         rows.put(row, "error_deleting")
+        tx.execute(update(SnapshotRow).where(SnapshotRow.volume_id == row.id, SnapshotRow.status == "deleting").values(
+            status="error_deleting", updated_at=row.updated_at))
