@@ -11,15 +11,31 @@ if TYPE_CHECKING:
 
 PREFIX = "/volume/v3"
 OWNED = {"block-storage.volume_id", "block-storage.snapshot_id", "block-storage.group_id",
-         "block-storage.group_snapshot_id"}
+         "block-storage.group_snapshot_id", "block-storage.attachment_id"}
 
 
 def make(things: Things) -> None:
     ids = things.ids
+    project = things.cloud.connect("member").current_project_id
+    answer = things.admin.put(f"{PREFIX}/os-quota-sets/{project}", json={"quota_set": {"volumes": -1, "gigabytes": -1}})
+    assert answer.status_code == 200, answer.text
     ids["block-storage.volume_id"] = _available(things, "volume", size=1, metadata={"key": "v"})
     ids["block-storage.snapshot_id"] = _available(things, "snapshot", volume_id=ids["block-storage.volume_id"],
                                                   metadata={"key": "v"})
     _group(things)
+    _attachments(things)
+
+
+def _attachments(things: Things) -> None:
+    """One of the member's own, and one of his server's."""
+    ids = things.ids
+    ids["block-storage.attachment_id"] = str(things.make(things.member, f"{PREFIX}/attachments", {"attachment": {
+        "volume_uuid": _available(things, "volume", size=1)}}, "attachment")["id"])
+    ids["compute.volume_id"] = _available(things, "volume", size=1)
+    things.make(things.member, f"/compute/v2.1/servers/{ids['server_id']}/os-volume_attachments", {
+        "volumeAttachment": {"volumeId": ids["compute.volume_id"]}})
+    held = f"{PREFIX}/volumes/{ids['compute.volume_id']}"
+    wait_until(lambda: things.member.get(held).json()["volume"]["status"] == "in-use", what="the server's volume")
 
 
 def _group(things: Things) -> None:
@@ -27,7 +43,7 @@ def _group(things: Things) -> None:
     ids = things.ids
     ids["group_type_id"] = str(things.make(things.admin, f"{PREFIX}/group_types", {"group_type": {
         "name": f"made-{things.number}", "group_specs": {"key": "v"}}}, "group_type")["id"])
-    default = next(one["id"] for one in things.member.get(f"{PREFIX}/types").json()["volume_types"])
+    default = things.member.get(f"{PREFIX}/types/default").json()["volume_type"]["id"]
     ids["block-storage.group_id"] = _available(things, "group", group_type=ids["group_type_id"], volume_types=[default])
     _available(things, "volume", size=1, group_id=ids["block-storage.group_id"], volume_type=default)
     ids["block-storage.group_snapshot_id"] = _available(things, "group_snapshot", group_id=ids["block-storage.group_id"])
