@@ -140,6 +140,31 @@ def test_streams_in_and_out(agent: Agent) -> None:
     assert agent.http.get("/v1/disks/snapshots/none").status_code == 404
 
 
+def test_transfers_in_and_out(agent: Agent) -> None:
+    content = os.urandom(3 << 20)
+    wish = {"format": "raw", "sha512": hashlib.sha512(content).hexdigest()}
+    for _ in range(2):
+        assert agent.http.put("/v1/transfers/t", content=content, params=wish).json() == {
+            "id": "t", "format": "raw", "bytes": len(content)}
+    assert agent.http.get("/v1/transfers/t").content == content
+    assert agent.http.get("/v1/transfers/t", params={"offset": 7, "length": 2 << 20}).content == content[7:7 + (2 << 20)]
+    assert agent.http.get("/v1/transfers/t", params={"offset": len(content)}).content == b""
+    for wrong, status in (({"offset": 1, "length": len(content)}, 422), ({"offset": -1}, 400), ({"offset": "x"}, 400)):
+        assert agent.http.get("/v1/transfers/t", params=wrong).status_code == status
+    agent.verb("transfers/begin", id="r", size_bytes=4 << 20)
+    assert agent.http.put("/v1/transfers/r", content=content, params={"offset": 1 << 20}).json()["bytes"] == 4 << 20
+    assert agent.http.get("/v1/transfers/r").content == bytes(1 << 20) + content
+    assert agent.verb("transfers/extents", id="r") == [{"offset": 1 << 20, "length": 3 << 20}]
+    assert agent.http.put("/v1/transfers/r", content=content, params={"offset": 2 << 20}).status_code == 422
+    assert agent.http.put("/v1/transfers/r", content=content).status_code == 400
+    assert agent.http.put("/v1/transfers/none", content=content, params={"offset": 0}).status_code == 404
+    for path in ("none", "../cloud-id", "a/b", ""):
+        assert agent.http.get(f"/v1/transfers/{path}").status_code == 404, path
+    made = agent.verb("volumes/create_from_transfer", backend="file", name="v", format="raw", size_bytes=4 << 20, transfer="t")
+    assert (made["size_bytes"], made["format"]) == (4 << 20, "raw")
+    agent.verb("volumes/volumes", 404, backend="other")
+
+
 def test_an_upload_that_breaks_off_leaves_nothing(real_agent: Agent) -> None:
     def broken() -> Iterator[bytes]:
         yield b"x" * (3 << 20)
@@ -147,8 +172,11 @@ def test_an_upload_that_breaks_off_leaves_nothing(real_agent: Agent) -> None:
 
     with pytest.raises(ConnectionError):
         real_agent.http.put("/v1/disks/images/image", content=broken(), params={"format": "raw", "sha512": "0" * 128})
-    images = real_agent.state / "host" / "images"
-    wait(lambda: not any(images.iterdir()), "the partial file goes")
+    with pytest.raises(ConnectionError):
+        real_agent.http.put("/v1/transfers/image", content=broken(), params={"format": "raw", "sha512": "0" * 128})
+    for folder in ("images", "transfers"):
+        left = real_agent.state / "host" / folder
+        wait(lambda: not any(left.iterdir()), "the partial file goes")  # noqa: B023
 
 
 def test_faults_are_used_up(agent: Agent) -> None:
@@ -218,9 +246,10 @@ def test_only_one_agent_for_a_state_directory(agent: Agent) -> None:
     assert second.returncode == 1 and f"runs already for {agent.state} (pid {first.pid})" in said
 
 
-def test_bad_configuration_is_a_sentence(state: Path) -> None:
+@pytest.mark.parametrize("config", ['{"host": {"nonsense": 1}}', '{"volume": {"backends": {"nonsense": {"driver": "no"}}}}'])
+def test_bad_configuration_is_a_sentence(state: Path, config: str) -> None:
     done = subprocess.run([sys.executable, "-m", "haneul.host.agent", "--state", str(state), "--config",
-                           '{"host": {"nonsense": 1}}'], capture_output=True, text=True, timeout=30)
+                           config], capture_output=True, text=True, timeout=30)
     assert done.returncode == 1 and "nonsense" in done.stderr and "Traceback" not in done.stderr
 
 

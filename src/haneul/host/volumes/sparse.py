@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from haneul.host.contract import HostError, NoRoom, Refused
+
 FICLONE = 0x40049409
 PUNCH, KEEP_SIZE = 2, 1  # fallocate(2)
 STEP = 64 << 20
@@ -96,3 +98,12 @@ def flush(path: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def told(error: OSError) -> HostError:
+    """In the contract's words."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return NoRoom("no space left in the store")
+    if error.errno == errno.EFBIG:
+        return Refused("larger than a file can be there")
+    return HostError(f"{type(error).__name__}: {error.strerror}")

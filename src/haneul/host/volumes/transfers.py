@@ -130,6 +130,8 @@ class TransferFiles(Transfers):
                 yield partial
                 sparse.flush(partial)
                 partial.rename(final)
+            except OSError as error:
+                raise sparse.told(error) from error
             finally:
                 partial.unlink(missing_ok=True)
         sparse.flush(self._folder)

@@ -41,7 +41,7 @@ class Driver(Store):
         super().__init__(setting, options)
         if options.path and not os.path.isabs(options.path):
             raise ConfigError(f"[volume.backends.{setting.name}]: path {options.path} is not absolute")
-        self._files = Folder(Path(options.path) if options.path else setting.folder, not options.path)
+        self._files = Folder(Path(options.path) if options.path else setting.folder, setting.folder)
         with suppress(HostError):  # `state` says why
             self._files.ready()
             self._finish_reverts()

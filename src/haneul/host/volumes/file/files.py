@@ -4,23 +4,23 @@
     <volume>@<snapshot>.raw  …@….luks               a copy; qcow2 has its snapshots inside
     .revert-<volume>                                 the size that a qcow2 gets back after its revert
     .partial-<hex>                                   swept when the store is opened
+    .store                                           by which a configured folder is known again
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
 
 from haneul.host.accounts import qemu_account
-from haneul.host.contract import HostError, NoRoom, Refused
+from haneul.host.contract import HostError, Refused
 from haneul.host.disks.intake import PARTIAL, sweep
 from haneul.host.segments import segment
 from haneul.host.storage import VolumeFormat
@@ -29,7 +29,6 @@ from haneul.host.volumes import sparse
 Kind = Literal["raw", "luks", "qcow2"]
 KINDS: tuple[Kind, ...] = ("raw", "luks", "qcow2")
 REVERT = ".revert-"
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class VolumeFile(Struct, frozen=True):
@@ -43,31 +42,53 @@ class VolumeFile(Struct, frozen=True):
 
 
 class Folder:
-    """A folder that may be out of reach: every way in looks first."""
+    """A folder that may be out of reach: every way in looks first. One that was configured has a file `.store`, and the agent
+    remembers what that said: an empty mount point is not taken for a store whose volumes are gone."""
 
-    def __init__(self, path: Path, ours: bool) -> None:
-        """`ours` is made with its parents; of a folder that was configured only the last part is."""
+    def __init__(self, path: Path, own: Path) -> None:
+        """`own` is below the state directory: the store itself, or where the agent remembers another one."""
         self.path = path
-        self._ours = ours
-        self._swept = False
+        self._ours = path == own
+        self._remembered = own / "id"
+        self._seen: tuple[int, int] | None = None
         self._shares: bool | None = None
 
     def ready(self) -> Path:
         """The folder itself; HostError says why it cannot be used."""
         try:
-            if not self._swept or not self.path.is_dir():
-                self.path.mkdir(0o711, parents=self._ours, exist_ok=True)
-                if self._ours:
-                    os.chmod(self.path.parent, 0o711)
-                    os.chmod(self.path, 0o711)
-                if not self._swept:
-                    sweep(self.path)
-                    self._swept = True
+            with suppress(FileNotFoundError):
+                found = os.stat(self.path)
+                if (found.st_dev, found.st_ino) == self._seen:
+                    return self.path
+            self._open()
+            found = os.stat(self.path)
+            self._seen = (found.st_dev, found.st_ino)
         except FileNotFoundError as error:
             raise HostError(f"{self.path.parent} does not exist") from error
         except OSError as error:
             raise HostError(f"{self.path}: {error.strerror}") from error
         return self.path
+
+    def _open(self) -> None:
+        self.path.mkdir(0o711, parents=self._ours, exist_ok=True)
+        if self._ours:
+            os.chmod(self.path.parent, 0o711)
+            os.chmod(self.path, 0o711)
+        else:
+            self._recognise()
+        sweep(self.path)
+
+    def _recognise(self) -> None:
+        mark = self.path / ".store"
+        if not self._remembered.exists():
+            self._remembered.parent.mkdir(parents=True, exist_ok=True)
+            if not mark.exists():
+                mark.write_text(uuid.uuid4().hex)
+                sparse.flush(mark)
+            self._remembered.write_text(mark.read_text())
+        elif not mark.exists() or mark.read_text() != self._remembered.read_text():
+            raise HostError(f"{self.path} is not the store that it was: is its file system mounted? (If it shall be a new one, "
+                            f"remove {self._remembered})")
 
     def find(self, name: str) -> VolumeFile | None:
         folder = self.ready()
@@ -118,7 +139,7 @@ class Folder:
                 os.close(file)
             yield path
         except OSError as error:
-            raise _plain(error) from error
+            raise sparse.told(error) from error
         finally:
             path.unlink(missing_ok=True)
 
@@ -162,12 +183,4 @@ def resize(path: Path, size: int) -> None:
             os.ftruncate(file, size)
             os.fsync(file)
     except OSError as error:
-        raise _plain(error) from error
-
-
-def _plain(error: OSError) -> HostError:
-    if error.errno in FULL:
-        return NoRoom("no space left in the store")
-    if error.errno == errno.EFBIG:
-        return Refused("larger than a file of this store can be")
-    return HostError(f"{type(error).__name__}: {error.strerror}")
+        raise sparse.told(error) from error
