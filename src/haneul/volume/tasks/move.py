@@ -146,6 +146,8 @@ def drop(work: Work[MoveArguments]) -> None:
 @move.failed
 def failed(work: Work[MoveArguments], tx: Transaction, fault: Fault) -> None:
     row = rows.by_id(tx, work.arguments.volume_id)
+    if "copy" in work.results:  # what could not be dropped is a leak now
+        tx.after_commit(lambda: work.cloud.reconcilers.signal("volume.leaks"))
     if row is not None and row.migration_status == "migrating":
         row.migration_status, row.previous_status = "error", None
         steps.rest(tx, row)

@@ -64,6 +64,8 @@ def drop(work: Work[ReimageArguments]) -> None:
 @reimage.failed
 def failed(work: Work[ReimageArguments], tx: Transaction, fault: Fault) -> None:
     row = rows.by_id(tx, work.arguments.volume_id)
+    if "bring" in work.results:  # what could not be dropped is a leak now
+        tx.after_commit(lambda: work.cloud.reconcilers.signal("volume.leaks"))
     if row is None or row.status != "downloading":
         return
     row.status = row.previous_status or attachments.status_of(tx, row.id)
