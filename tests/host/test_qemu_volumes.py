@@ -462,3 +462,30 @@ def test_a_qemu_that_dies_while_a_disk_is_moved(qemu: Machine, monkeypatch: pyte
     for disk in (first, second):
         assert isinstance(disk, DiskSpec) and disk.source
         qemu.store.delete(disk.source.volume)
+
+
+def test_a_guest_that_lets_go_of_a_disk_that_is_moved(qemu: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, first, second = qemu.running(LET_GO), qemu.volume("a"), qemu.volume("b")
+    wait(lambda: qemu.hypervisor.console_log(spec.id), "boot")
+    qemu.hypervisor.attach(spec.id, first)
+    qemu.hypervisor.pause(spec.id)
+    qemu.hypervisor.detach(spec.id, "vol-a")
+    real = moves.wait_for
+
+    def meanwhile(monitor: Monitor, job: str, wanted: tuple[str, ...]) -> None:
+        with pytest.raises(Conflict):
+            qemu.hypervisor.detach(spec.id, "vol-a")
+        with pytest.raises(Conflict):
+            qemu.hypervisor.copy("file", "volume-b", qemu.state / "copy", "raw")  # type: ignore[attr-defined]
+        monitor.execute("cont")
+        wait(lambda: "disk-vol-a" not in monitor.devices(), "the guest")
+        monkeypatch.setattr(moves, "wait_for", real)
+        real(monitor, job, wanted)
+
+    monkeypatch.setattr(moves, "wait_for", meanwhile)
+    with pytest.raises(HostError):
+        qemu.hypervisor.replace_disk(spec.id, structs.replace(second, name="vol-a"))
+    qemu.until(spec.id, lambda state: state.disks == ["root"])
+    assert nodes(qemu, spec) == {"node-root"}
+    for name in "ab":
+        qemu.store.delete(f"volume-{name}")

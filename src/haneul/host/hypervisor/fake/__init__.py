@@ -148,7 +148,11 @@ class FakeHypervisor(Hypervisor):
         return self._change(id, "suspended", "memory saved", allowed=("running", "paused", "suspended"))
 
     def resume(self, spec: ServerSpec) -> ServerState:
-        return self._change(spec.id, "running", "memory restored", allowed=("suspended", "running"))
+        with self._lock:
+            state = self._change(spec.id, "running", "memory restored", allowed=("suspended", "running"))
+            for disk in spec.disks:
+                self._without_key(disk)
+            return state
 
     def kill(self, id: str) -> ServerState:
         with self._lock:

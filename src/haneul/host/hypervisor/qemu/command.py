@@ -61,9 +61,10 @@ def netdev(nic: NicSpec, slot: int, fd: int | str | None) -> Device:
 def controllers(record: Record) -> list[Device]:
     """Of disks on other buses than PCI. They are there from the start: guests find no others later."""
     devices: list[Device] = []
-    if "scsi" in record.controllers:
+    buses = {*record.controllers, *(disk.bus for disk in record.spec.disks)}  # records of older agents have disks only
+    if "scsi" in buses:
         devices.append({"driver": "virtio-scsi-pci", "id": "scsi0", **address(record, SCSI)})
-    if "usb" in record.controllers:
+    if "usb" in buses:
         devices.append({"driver": "qemu-xhci", "id": "usb0", "p2": USB_PORTS, "p3": USB_PORTS, **address(record, USB)})
     return devices
 

@@ -340,7 +340,9 @@ class QemuHypervisor(Hypervisor):
                     try:
                         monitor.execute("device_del", {"id": device})
                     except MonitorError as error:
-                        if "already in the process of unplug" not in str(error):
+                        if "not found" in str(error):  # it went this very moment
+                            machine.let_go(port_id)
+                        elif "already in the process of unplug" not in str(error):
                             raise
             return machine.state()
 
@@ -406,7 +408,9 @@ class QemuHypervisor(Hypervisor):
             raise Conflict(f"volume {volume} is open more than once: it cannot be copied as of one moment")
         machine, name = found[0]
         with machine.lock:
-            volumes.plugged(machine, name)
+            source = volumes.plugged(machine, name).source
+            if source is None or (source.backend, source.volume) != (backend, volume):
+                raise Conflict(f"a disk is being moved to volume {volume}")
             yield machine, name
 
     def copy(self, backend: str, volume: str, target: Path, format: VolumeFormat) -> None:

@@ -206,6 +206,8 @@ class Machine:
             self.tidy()
         except MonitorError as error:
             log.warning("server %s: QEMU (process %d) does not answer: %s", record.spec.id, record.pid, error)
+        except HostError as error:
+            log.warning("server %s: something of it is left over: %s", record.spec.id, error)
 
     def vanished(self, how: str) -> None:
         log.warning("server %s is gone: %s", self.folder.path.name, how)

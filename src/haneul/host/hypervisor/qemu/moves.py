@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,26 @@ from msgspec import structs
 
 from haneul.host.contract import Conflict, DiskSpec, HostError, Refused
 from haneul.host.hypervisor.qemu.backup import wait_for
+from haneul.host.hypervisor.qemu.command import device_id
 from haneul.host.hypervisor.qemu.drives import Drive, Stores, of_volume, without_key
 from haneul.host.hypervisor.qemu.monitor import Monitor, MonitorError
 from haneul.host.hypervisor.qemu.record import Move
-from haneul.host.hypervisor.qemu.volumes import close_node, frontend, must_reach, open_node, plugged, throttle
+from haneul.host.hypervisor.qemu.volumes import (
+    close_node,
+    frontend,
+    frontends,
+    let_go,
+    must_reach,
+    open_node,
+    plugged,
+    throttle,
+)
 
 if TYPE_CHECKING:
     from haneul.host.hypervisor.qemu.machine import Machine
+
+
+log = logging.getLogger(__name__)
 
 
 def job_id(node: str) -> str:
@@ -84,7 +98,7 @@ def _finish(machine: Machine, name: str) -> None:
     if move is None:
         return
     failure = _end_job(monitor, job_id(move.node))
-    inserted = frontend(monitor, name)["inserted"]["node-name"]
+    inserted = frontends(monitor).get(device_id("disk", name), {}).get("inserted", {}).get("node-name")
     if inserted == move.node:
         old = record.node(name)
         record.set_disks([move.disk if disk.name == name else disk for disk in record.spec.disks])
@@ -96,6 +110,8 @@ def _finish(machine: Machine, name: str) -> None:
         close_node(monitor, move.node)
     del record.moves[name]
     machine.folder.save(record)
+    if inserted is None:  # the guest let go meanwhile, and the job held the volume
+        let_go(machine, name)
     if failure is not None and inserted != move.node:
         raise failure
 
@@ -126,5 +142,5 @@ def settle(machine: Machine) -> None:
             _finish(machine, name)
         except MonitorError:
             raise
-        except HostError:
-            pass  # cancelled, as wanted
+        except HostError as error:
+            log.info("server %s: disk %s was not moved: %s", machine.folder.path.name, name, error)  # cancelled, as wanted

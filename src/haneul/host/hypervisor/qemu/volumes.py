@@ -186,7 +186,9 @@ def detach(machine: Machine, name: str) -> None:
     try:
         monitor.execute("device_del", {"id": device})
     except MonitorError as error:
-        if "already in the process of unplug" not in str(error):
+        if "not found" in str(error):  # it went this very moment
+            let_go(machine, name)
+        elif "already in the process of unplug" not in str(error):
             raise
 
 
