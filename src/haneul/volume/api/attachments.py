@@ -145,7 +145,7 @@ def complete(call: Call, row: AttachmentRow) -> None:
     connections.complete(call.tx, row)
 
 
-@routes.delete("/attachments/{attachment_id}", rule="volume:attachment_delete", target=_target, minimum=SINCE)
+@routes.delete("/attachments/{attachment_id}", rule="volume:attachment_delete", target=_target, minimum=SINCE, status=200)
 def delete(call: Call, row: AttachmentRow) -> dict[str, Any]:
     left = connections.delete(call.tx, volumes.by_id(call.tx, row.volume_id), row)
     return {"attachments": [summary(one) for one in left]}
