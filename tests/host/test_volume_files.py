@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
@@ -195,6 +196,41 @@ def test_copies_have_the_holes_of_what_was_copied(bench: Bench) -> None:
     for path in (*folder_of(bench).iterdir(), bench.state / "transfers" / "t.raw"):
         assert MIB <= path.stat().st_blocks * 512 < 2 * MIB, path
     assert [(each.offset, each.length) for each in bench.transfers.extents("t")] == [(512 * MIB, MIB)]
+
+
+@pytest.fixture
+def sharing(state: Path) -> Iterator[Bench]:
+    """A store on a file system that copies by sharing blocks."""
+    path, device = state / "mount", state / "xfs"
+    path.mkdir()
+    device.touch()
+    os.truncate(device, 512 * MIB)
+    if not shutil.which("mkfs.xfs"):
+        pytest.skip("no mkfs.xfs")
+    subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=1", str(device)], check=True)
+    done = subprocess.run(["mount", "-o", "loop", str(device), str(path)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no XFS can be mounted here: {done.stderr}")
+    path.chmod(0o711)
+    yield Bench(state, {"driver": "file", "path": str(path)}, "raw")
+    subprocess.run(["umount", "-l", str(path)], check=False)
+
+
+def test_copies_share_blocks_where_the_file_system_can(sharing: Bench) -> None:
+    store = sharing.store
+    store.create("a", "raw", 10 << 30)
+    sharing.write("a", 1, 0, 128 * MIB)
+    free = store.state().free_bytes
+    sharing.guests.writing = {"a"}  # the file system's copy is of one moment too: no guest is asked
+    for number in range(5):
+        store.snapshot("a", f"s{number}")
+        store.clone(f"c{number}", "raw", 11 << 30, "a")
+    assert sharing.guests.copied == [] and free - store.state().free_bytes < 16 * MIB
+    sharing.guests.writing = set()
+    sharing.write("a", 2, 0, MIB)
+    assert sharing.has("c4", 1, 0, 128 * MIB) and store.volume("c4").size_bytes == 11 << 30
+    store.revert("a", "s0")
+    assert sharing.has("a", 1, 0, 128 * MIB)
 
 
 # ---------------------------------------------------------------- configuration

@@ -23,7 +23,7 @@ from haneul.host.storage import StoredVolume, StoreState, TransferState, VolumeF
 from haneul.host.volumes import sparse
 from haneul.host.volumes.file import copies, internal, luks
 from haneul.host.volumes.file.copies import Source
-from haneul.host.volumes.file.files import Folder, Kind, VolumeFile, opened, resize
+from haneul.host.volumes.file.files import Folder, Kind, VolumeFile, resize
 from haneul.host.volumes.store import Setting, Store
 from haneul.kernel.config import ConfigError
 
@@ -379,8 +379,7 @@ def _size(path: Path, kind: str) -> int:
     """As a guest sees it."""
     if kind == "qcow2":
         return internal.virtual_size(path)
-    with opened(path, os.O_RDONLY) as file:
-        size = os.fstat(file).st_size
+    size = os.lstat(path).st_size
     return size - luks.header_bytes(path) if kind == "luks" else size
 
 
