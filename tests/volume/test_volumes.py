@@ -212,3 +212,17 @@ def test_the_sdk(cloud: RunningCloud, cinder: Cinder, picture: str) -> None:
     assert volume.id in [one.id for one in api.volumes(name="by the sdk")]
     api.delete_volume(volume)
     wait_until(lambda: volume.id not in [one.id for one in api.volumes()], what="the end of the volume")
+
+
+def test_a_forced_deletion_takes_the_place_of_a_creation(cloud: RunningCloud, cinder: Cinder, make: Make, picture: str) -> None:
+    source = make()
+    made = [make(until=None, **values)["id"] for _ in range(4)
+            for values in ({"imageRef": picture}, {"source_volid": source["id"]}, {"size": 2})]
+    for id in made:
+        cinder.call("DELETE", f"/volumes/{id}?force=true", status=202)
+    for id in made:
+        cinder.wait_gone(id)
+    cloud.settle()
+    from haneul.volume import stores
+    left = [one.name for name in ("file", "second") for one in stores.of(cloud.cloud, f"host-1@{name}#{name}").volumes()]
+    assert not {f"volume-{id}" for id in made} & set(left)
