@@ -40,6 +40,7 @@ ms_bind_msgr1 = false
 auth_cluster_required = cephx
 auth_service_required = cephx
 auth_client_required = cephx
+osd_client_watch_timeout = 5
 run_dir = {folder}
 admin_socket =
 log_file = {folder}/$name.log

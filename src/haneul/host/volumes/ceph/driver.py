@@ -47,7 +47,7 @@ class Ceph(Store):
         self._cluster = Cluster(options, setting.folder)
         self._copies = Copies(self._cluster)
         self._sweeping = threading.Lock()
-        self._swept = False
+        self._unswept = True  # there may be some of an agent before
 
     # ------------------------------------------------------------ what there is
 
@@ -58,8 +58,7 @@ class Ceph(Store):
             total, free = self._cluster.capacity()
         except HostError as error:
             problem = f"the Ceph cluster of {self._cluster.options.conf} cannot be used: {error}"
-        if not problem and not self._swept:
-            self._swept = True
+        if not problem:
             self._sweep_later()
         return StoreState(driver="ceph", storage_protocol="ceph", total_bytes=total, free_bytes=free, networked=True,
                           problem=problem)
@@ -71,7 +70,8 @@ class Ceph(Store):
             if name.startswith("."):
                 continue
             if "snapshot" not in entry:
-                found[name] = StoredVolume(name=name, format="raw", size_bytes=self._inner(name, entry["size"]), snapshots=[])
+                size = entry["size"] - self._header(name, entry["size"])
+                found[name] = StoredVolume(name=name, format="raw", size_bytes=size, snapshots=[])
             elif not entry["snapshot"].startswith("."):
                 found[name].snapshots.append(entry["snapshot"])
         return list(found.values())
@@ -84,9 +84,12 @@ class Ceph(Store):
         raise HostError(f"pool {self._pool} could not be listed: images came and went meanwhile")
 
     def volume(self, name: str) -> StoredVolume:
-        info = self._info(name)
+        return self._stored(name, self._info(segment(name)))
+
+    def _stored(self, name: str, info: dict[str, Any]) -> StoredVolume:
         snapshots = self._snapshots(name) if info["snapshot_count"] else []
-        return StoredVolume(name=name, format="raw", size_bytes=self._inner(name, info["size"]), snapshots=snapshots)
+        size = info["size"]
+        return StoredVolume(name=name, format="raw", size_bytes=size - self._header(name, size), snapshots=snapshots)
 
     def node(self, source: VolumeSource) -> dict[str, Any]:
         """Asked of a cluster that answers: QEMU stands still while it opens an image."""
@@ -143,26 +146,32 @@ class Ceph(Store):
               key: str | None = None) -> StoredVolume:
         self._must_be_raw(format)
         with self.locked(name):
-            if not self._exists(name):
-                self._clone(name, size_bytes, source, snapshot, key)
-            return self.volume(name)
+            if self._exists(name):
+                return self.volume(name)
+            self._clone(name, size_bytes, source, snapshot, key)
+            return StoredVolume(name=name, format="raw", size_bytes=size_bytes)
 
     def _clone(self, name: str, size_bytes: int, source: str, snapshot: str | None, key: str | None) -> None:
-        header = self._header(source)
-        if (header > 0) != (key is not None):
-            raise Refused(f"volume {source} is {'' if header else 'not '}encrypted")
         moment = segment(snapshot) if snapshot else f"{COPY}{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         if snapshot is None:
             self._take(source, moment)
         making = f"{MAKING}{name}"
         try:
-            there = self._info(f"{source}@{moment}")["size"] - header
+            size = self._info(f"{source}@{moment}")["size"]
+            header = self._header(source, size)
+            if (header > 0) != (key is not None):
+                raise Refused(f"volume {source} is {'' if header else 'not '}encrypted")
+            there = size - header
             if there > size_bytes:
                 raise Refused(f"volume {source} has {there} bytes and its copy would have {size_bytes}")
-            self._remove(making)
             grow = there < size_bytes
-            self._cluster.rbd("clone", "--rbd-default-clone-format", "2", f"{self._pool}/{source}@{moment}",
-                              f"{self._pool}/{making if grow else name}")
+            words = ["clone", "--rbd-default-clone-format", "2", f"{self._pool}/{source}@{moment}",
+                     f"{self._pool}/{making if grow else name}"]
+            if grow and isinstance(self._cluster.rbd(*words, fine=(EEXIST,)), Failed):
+                self._remove(making)
+                self._cluster.rbd(*words)
+            elif not grow:
+                self._cluster.rbd(*words)
             if grow:
                 self._resize(making, size_bytes + header)
                 self._finish(name)
@@ -173,8 +182,10 @@ class Ceph(Store):
     def _begin(self, name: str, size_bytes: int, key: str | None) -> str:
         """An empty image under another name, with its header when it is to be encrypted."""
         making = f"{MAKING}{name}"
-        self._remove(making)
-        self._cluster.rbd("create", "--size", f"{size_bytes}B", f"{self._pool}/{making}")
+        words = ["create", "--size", f"{size_bytes}B", f"{self._pool}/{making}"]
+        if isinstance(self._cluster.rbd(*words, fine=(EEXIST,)), Failed):
+            self._remove(making)
+            self._cluster.rbd(*words)
         if key is not None:
             def grow(header: int) -> None:
                 self._resize(making, size_bytes + header)
@@ -194,12 +205,14 @@ class Ceph(Store):
 
     def grow(self, name: str, size_bytes: int, key: str | None = None) -> StoredVolume:  # noqa: ARG002
         with self.locked(name):
-            wanted, size = size_bytes + self._header(name), self._info(name)["size"]
+            info = self._info(name)
+            size = info["size"]
+            wanted = size_bytes + self._header(name, size)
             if wanted < size:
                 raise Refused(f"volume {name} would shrink")
             if wanted > size:
                 self._resize(name, wanted)
-            return self.volume(name)
+            return self._stored(name, info | {"size": wanted})
 
     def rename(self, name: str, to: str) -> None:
         self.must_be_free(name)
@@ -268,6 +281,7 @@ class Ceph(Store):
                     raise Conflict(f"volume {name} has snapshots")
                 self._drop_moments(name)
                 self._cluster.rbd("rename", self._spec(name), f"{self._pool}/{DELETED}{uuid.uuid4().hex}")
+                self._unswept = True
         self._sweep_later()
 
     def _drop_moments(self, name: str) -> None:
@@ -287,18 +301,23 @@ class Ceph(Store):
             time.sleep(1.0)
 
     def _sweep_later(self) -> None:
-        if not self._sweeping.locked():
+        if self._unswept and not self._sweeping.locked():
             threading.Thread(target=self._sweep, name=f"sweep-{self.setting.name}", daemon=True).start()
 
     def _sweep(self) -> None:
-        """Deleted images whose clones are gone."""
+        """Deleted images whose clones are gone; one that goes may have been the last clone of another."""
         with self._sweeping:
             try:
-                for name in self._cluster.ask("ls", self._pool) or []:
-                    if name.startswith(DELETED):
-                        self._cluster.rbd("rm", "--no-progress", f"{self._pool}/{name}", fine=(ENOENT, ENOTEMPTY, EBUSY),
-                                          seconds=LONG_SECONDS)
+                gone = True
+                while gone:
+                    self._unswept, gone = False, False
+                    for name in self._cluster.ask("ls", self._pool) or []:
+                        if name.startswith(DELETED):
+                            kept = self._cluster.rbd("rm", "--no-progress", f"{self._pool}/{name}", seconds=LONG_SECONDS,
+                                                     fine=(ENOENT, ENOTEMPTY, EBUSY))
+                            gone, self._unswept = gone or not isinstance(kept, Failed), True
             except HostError as error:
+                self._unswept = True
                 log.warning("deleted images of back end %s stay for now: %s", self.setting.name, error)
 
     # ------------------------------------------------------------ small questions
@@ -331,12 +350,10 @@ class Ceph(Store):
     def _meta(self, name: str) -> dict[str, str]:
         return self._cluster.ask("image-meta", "list", f"{self._pool}/{name}") or {}
 
-    def _header(self, name: str) -> int:
-        return int(self._meta(name).get(HEADER, 0))
-
-    def _inner(self, name: str, size: int) -> int:
-        """What a guest sees of an image. A header is no whole number of MiB, the rest nearly always is: a question less."""
-        return size - self._header(name) if size % MIB else size
+    def _header(self, name: str, size: int) -> int:
+        """By how much an image is larger than what a guest sees of it. A header is no whole number of MiB, and the rest nearly
+        always is: a question less."""
+        return int(self._meta(name).get(HEADER, 0)) if size % MIB else 0
 
     def _resize(self, name: str, size_bytes: int) -> None:
         self._cluster.rbd("resize", "--no-progress", "--size", f"{size_bytes}B", f"{self._pool}/{name}")
