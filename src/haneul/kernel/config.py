@@ -96,6 +96,7 @@ class Volume(Section):
     backends: dict[str, dict[str, Any]] = field(default_factory=lambda: {"file": {"driver": "file"}})
     default_type: str = "__DEFAULT__"
     max_over_subscription_ratio: float = 20.0
+    backup_folder: str = ""  # empty: in the state directory
     backup_chunk_bytes: Annotated[int, Meta(ge=1 << 16)] = 4 << 20
     message_days: Positive = 30
 

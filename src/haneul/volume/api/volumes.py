@@ -14,7 +14,7 @@ from haneul.kernel.errors import BadRequest, Forbidden
 from haneul.kernel.wire import paging
 from haneul.kernel.wire.call import Call, Reply
 from haneul.kernel.wire.routes import Routes
-from haneul.volume import volumes
+from haneul.volume import backups, volumes
 from haneul.volume.api import lists, shapes, volume_views
 from haneul.volume.api.shapes import Body, Description, LooseMetadata, Name
 from haneul.volume.api.volume_views import VOLUMES
@@ -120,6 +120,8 @@ def create(call: Call, body: Create) -> dict[str, Any]:
         source_volid=_reference(new, "source_volid"), backup_id=_reference(new, "backup_id"),
         group_id=_reference(new, "group_id"), availability_zone=new.availability_zone,
         metadata=shapes.texts(new.metadata), hints=body.hints or {}))
+    if row.backup_id is not None:
+        backups.bring(call.tx, call.context, backups.get(call.tx, call.context, row.backup_id), row)
     return {"volume": volume_views.made(call, row)}
 
 

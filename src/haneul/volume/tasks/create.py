@@ -45,7 +45,10 @@ def make(work: Work[CreateArguments]) -> None:
         stores.of(work.cloud, row.host).create(row.stored_as, _format(row), row.size * GIB, key=steps.key_of(work.cloud, row))
     with work.commit() as tx:
         row = steps.row_of(tx, work)
-        steps.rest(tx, row)
+        if row.backup_id is not None:
+            rows.put(row, "restoring-backup")  # its data is brought by the next task
+        else:
+            steps.rest(tx, row)
         row.launched_at = row.updated_at
 
 
