@@ -238,3 +238,47 @@ def test_a_disk_changes_over_to_another_volume(machine: Machine) -> None:
     assert machine.file_of(back).read_bytes().startswith(b"what was written....")
     hypervisor.kill(spec.id)
     machine.store.delete("volume-c")
+
+
+def test_a_volume_of_another_size_is_not_moved_to(machine: Machine) -> None:
+    spec, disk = machine.running(), machine.volume("a", 2 * DISK_BYTES)
+    machine.hypervisor.attach(spec.id, disk)
+    for name, size in (("b", DISK_BYTES), ("c", 3 * DISK_BYTES)):
+        with pytest.raises(Refused):
+            machine.hypervisor.replace_disk(spec.id, structs.replace(machine.volume(name, size), name="vol-a"))
+        machine.store.delete(f"volume-{name}")
+
+
+@pytest.mark.parametrize("limits", [
+    DiskLimits(total_bytes_sec=1, read_bytes_sec=1), DiskLimits(write_iops_sec_max=1), DiskLimits(size_iops_sec=1),
+    DiskLimits(total_iops_sec=2, total_iops_sec_max=1), DiskLimits(total_bytes_sec=2, write_bytes_sec_max=3)])
+def test_limits_that_cannot_be_are_refused_before_anything_is_opened(machine: Machine, limits: DiskLimits) -> None:
+    spec = machine.running()
+    with pytest.raises(Refused):
+        machine.hypervisor.attach(spec.id, machine.volume("a", limits=limits))
+    assert machine.hypervisor.server(spec.id).disks == ["root"]
+    assert not machine.hypervisor.uses("file", "volume-a")  # type: ignore[attr-defined]
+    machine.hypervisor.kill(spec.id)
+    with pytest.raises(Refused):
+        machine.hypervisor.create(structs.replace(spec, disks=[*spec.disks, machine.volume("a", limits=limits)]))
+
+
+def test_disks_that_cannot_be(machine: Machine) -> None:
+    spec = machine.running()
+    for wrong in (machine.volume("a", format="qcow2", shared=True), machine.volume("b", bus="ide", read_only=True)):
+        with pytest.raises((Refused, Conflict)):
+            machine.hypervisor.attach(spec.id, wrong)
+        assert wrong.source and not machine.hypervisor.uses("file", wrong.source.volume)  # type: ignore[attr-defined]
+    for bus in ("scsi", "usb"):
+        with pytest.raises(Conflict):
+            machine.hypervisor.attach(spec.id, machine.volume("c", bus=bus))
+    machine.hypervisor.attach(spec.id, machine.volume("d", read_only=True))
+    with pytest.raises(Conflict):
+        machine.hypervisor.resize_disk(spec.id, "vol-d", 2 * DISK_BYTES)
+    with pytest.raises(Conflict):
+        machine.hypervisor.replace_disk(spec.id, structs.replace(machine.volume("e"), name="vol-d"))
+    machine.hypervisor.kill(spec.id)
+    for wrong in (machine.volume("a", format="qcow2", shared=True), machine.volume("b", bus="ide", read_only=True)):
+        with pytest.raises(Refused):
+            machine.hypervisor.create(structs.replace(spec, disks=[*spec.disks, wrong]))
+        assert machine.hypervisor.server(spec.id).power == "off"

@@ -288,16 +288,6 @@ def test_limits(qemu: Machine) -> None:
     qemu.hypervisor.resume(spec)
 
 
-@pytest.mark.parametrize("limits", [
-    DiskLimits(total_bytes_sec=1, read_bytes_sec=1), DiskLimits(write_iops_sec_max=1), DiskLimits(size_iops_sec=1),
-    DiskLimits(total_iops_sec=2, total_iops_sec_max=1), DiskLimits(total_bytes_sec=2, write_bytes_sec_max=3)])
-def test_limits_that_cannot_be_are_refused_before_anything_is_opened(qemu: Machine, limits: DiskLimits) -> None:
-    spec = qemu.running()
-    with pytest.raises(Refused):
-        qemu.hypervisor.attach(spec.id, qemu.volume("a", limits=limits))
-    assert qemu.hypervisor.server(spec.id).disks == ["root"]
-
-
 # ---------------------------------------------------------------- copies
 
 
@@ -351,16 +341,6 @@ def test_a_moved_disk_keeps_its_place_and_its_encryption(qemu: Machine) -> None:
     wait(lambda: qemu.hypervisor.console_log(spec.id) == "AB", "a guest that wrote")
     qemu.hypervisor.kill(spec.id)
     assert decrypted(qemu.file_of(target)).startswith(boot_sector(WRITE_ITSELF))
-
-
-def test_a_volume_of_another_size_is_not_moved_to(qemu: Machine) -> None:
-    spec, disk = qemu.running(), qemu.volume("a", 2 * DISK_BYTES)
-    qemu.hypervisor.attach(spec.id, disk)
-    for name, size in (("b", DISK_BYTES), ("c", 3 * DISK_BYTES)):
-        with pytest.raises(Refused):
-            qemu.hypervisor.replace_disk(spec.id, structs.replace(qemu.volume(name, size), name="vol-a"))
-        assert nodes(qemu, spec) == {"node-root", "node-vol-a"}
-        qemu.store.delete(f"volume-{name}")
 
 
 # ---------------------------------------------------------------- an agent that dies

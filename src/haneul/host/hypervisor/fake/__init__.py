@@ -23,6 +23,7 @@ from haneul.host.contract import (
     ServerState,
 )
 from haneul.host.disks.fake import FakeDisks
+from haneul.host.hypervisor import disks
 from haneul.host.hypervisor.fake import copying
 from haneul.host.journal import Journal
 from haneul.host.segments import segment
@@ -41,9 +42,12 @@ class Server(Struct):
     nics: list[str]
     events: list[tuple[float, str]]
     reason: str = ""
+    controllers: list[str] = []  # buses of disks that it was started with
 
 
 class Store(Protocol):
+    def volume(self, name: str) -> StoredVolume: ...
+
     def grow(self, name: str, size_bytes: int, key: str | None = None) -> StoredVolume: ...
 
 
@@ -119,12 +123,14 @@ class FakeHypervisor(Hypervisor):
             if known and known.power in ("running", "paused", "suspended"):
                 return _state(known)
             for disk in spec.disks:
+                disks.check(disk)
                 if disk.source is not None:
                     self._check(disk)
                 elif not self._disks.has_disk(spec.id, disk.name):
                     raise NotThere(f"server {spec.id} has no disk {disk.name} here")
             spec = structs.replace(spec, disks=[self._without_key(disk) for disk in spec.disks])
-            server = Server(spec, "off", [nic.port_id for nic in spec.nics], known.events if known else [])
+            server = Server(spec, "off", [nic.port_id for nic in spec.nics], known.events if known else [],
+                            controllers=sorted({disk.bus for disk in spec.disks}))
             self._servers[spec.id] = server
             return self._set(server, "paused", "power on")
 
@@ -196,6 +202,7 @@ class FakeHypervisor(Hypervisor):
         source = disk.source
         if source is None:
             raise Refused(f"disk {disk.name} is no volume")
+        disks.check(disk)
         self._stores().node(source)
         if not disk.shared and any(user.uses(source.backend, source.volume) for user in self._stores().users):
             raise Conflict(f"volume {source.volume} is open elsewhere")
@@ -249,10 +256,10 @@ class FakeHypervisor(Hypervisor):
                 plugged = self._volume(server, disk.name)
                 if plugged.source != self._without_key(disk).source:
                     raise Conflict(f"server {id} has another volume as {disk.name}")
+                disks.check(disk)
                 kept = structs.replace(plugged, limits=disk.limits)
                 return self._set_disks(server, [kept if each is plugged else each for each in server.spec.disks])
-            if disk.bus == "ide":
-                raise Conflict("no IDE disk can be plugged into a server that is on")
+            disks.check_hot(disk, server.controllers, id)
             self._check(disk)
             return self._set_disks(server, [*others, disk])
 
@@ -267,8 +274,11 @@ class FakeHypervisor(Hypervisor):
 
     def resize_disk(self, id: str, name: str, size_bytes: int) -> ServerState:
         with self._lock:
-            source = self._volume(self._plugged_in(id), name).source
+            disk = self._volume(self._plugged_in(id), name)
+        source = disk.source
         assert source is not None
+        if disk.read_only:
+            raise Conflict(f"disk {name} of server {id} is read-only")
         key = self._keys.get((source.backend, source.volume))
         self._stores().named(source.backend).grow(source.volume, size_bytes, key)
         return self.server(id)
@@ -285,6 +295,12 @@ class FakeHypervisor(Hypervisor):
             if users != [self] or len(mine) > 1:
                 raise Conflict(f"volume {old.source.volume} has several servers: it cannot be moved while they run")
             self._check(disk)
+            if old.read_only:
+                raise Conflict(f"disk {disk.name} of server {id} is read-only")
+            sizes = [self._stores().named(source.backend).volume(source.volume).size_bytes
+                     for source in (old.source, disk.source) if source is not None]
+            if sizes[0] != sizes[1]:
+                raise Refused(f"disk {disk.name} has {sizes[0]} bytes and the volume that it shall move to {sizes[1]}")
         assert old.source is not None and disk.source is not None
         key = self._keys.get((old.source.backend, old.source.volume)) or disk.source.key  # gone with an agent that was restarted
         before = self._stores().node(structs.replace(old.source, key=key))

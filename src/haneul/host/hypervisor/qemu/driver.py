@@ -27,6 +27,7 @@ from haneul.host.contract import (
     ServerState,
 )
 from haneul.host.disks.file import FileDisks
+from haneul.host.hypervisor import disks
 from haneul.host.hypervisor.qemu import cgroups, drives, memory, moves, probe, serial, volumes
 from haneul.host.hypervisor.qemu.backup import copy_disk, copy_node
 from haneul.host.hypervisor.qemu.command import device_id, netdev, nic_device
@@ -215,7 +216,7 @@ class QemuHypervisor(Hypervisor):
                 if machine.alive():
                     machine.end("off")
                 for disk in spec.disks:
-                    volumes.check(disk.limits)
+                    disks.check(disk)
                 try:
                     record = new_record(spec, self._found.result().virt)
                     record.networked = self.volumes is not None and self.volumes.networked()

@@ -97,10 +97,6 @@ def of_volume(disk: DiskSpec, stores: Stores, name: str) -> Drive:
     assert source is not None
     if len(name) > NODE_NAME_LENGTH:
         raise Refused(f"the name of disk {disk.name} is too long")
-    if disk.shared and source.format != "raw" and not disk.read_only:
-        raise Refused(f"volume {source.volume} is {source.format}: only raw ones can be written by several guests")
-    if source.key and source.format != "raw":
-        raise Refused(f"volume {source.volume} is {source.format}: only raw ones can be encrypted")
     node = stores.node(source)
     if source.key:
         node = {"driver": "luks", "key-secret": secret_id(name), "file": {**node, "node-name": below(name)}}

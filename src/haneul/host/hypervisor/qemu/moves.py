@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from haneul.host.contract import Conflict, DiskSpec, HostError, Refused
+from haneul.host.hypervisor import disks
 from haneul.host.hypervisor.qemu.backup import wait_for
 from haneul.host.hypervisor.qemu.command import device_id
 from haneul.host.hypervisor.qemu.drives import Drive, Stores, of_volume, without_key
@@ -67,6 +68,7 @@ def _begin(machine: Machine, known: DiskSpec, disk: DiskSpec, drive: Drive) -> M
     assert record is not None
     if known.read_only:
         raise Conflict(f"disk {disk.name} of server {record.spec.id} is read-only")
+    disks.check(disk)
     must_reach(record, drive)
     fresh = structs.replace(known, source=disk.source, format=disk.format, limits=disk.limits)
     record.moves[disk.name] = Move(disk=without_key(fresh), node=drive.name, encrypted=drive.key is not None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from haneul.host.contract import Conflict, DiskSpec, HostError, NoRoom, NotThere, Refused
+from haneul.host.hypervisor import disks
 from haneul.host.hypervisor.qemu.command import device_id, disk_device
 from haneul.host.hypervisor.qemu.drives import Drive, Stores, below, of_volume, secret_id, without_key
 from haneul.host.hypervisor.qemu.monitor import Monitor, MonitorError
@@ -97,23 +98,6 @@ def close_node(monitor: Monitor, node: str) -> None:
 # ---------------------------------------------------------------- limits
 
 
-def check(limits: DiskLimits | None) -> None:
-    """What QEMU would refuse, said before anything is done."""
-    if limits is None:
-        return
-    for unit in ("bytes_sec", "iops_sec"):
-        values = {way: getattr(limits, f"{way}_{unit}") for way in ("total", "read", "write")}
-        bursts = {way: getattr(limits, f"{way}_{unit}_max") for way in values}
-        if (values["total"] or bursts["total"]) and any((values | {f"{way} burst": bursts[way] for way in bursts})[way] for way in
-                                                         ("read", "write", "read burst", "write burst")):
-            raise Refused(f"limits of {unit}: either in total or for reads and writes")
-        for way in values:
-            if bursts[way] and not 0 < values[way] <= bursts[way]:
-                raise Refused(f"limits of {unit}: a burst is more than what is allowed for long")
-    if limits.size_iops_sec and not (limits.total_iops_sec or limits.read_iops_sec or limits.write_iops_sec):
-        raise Refused("limits: a size of operations without a limit of operations")
-
-
 def throttle(monitor: Monitor, disk: DiskSpec) -> None:
     limits = disk.limits or DiskLimits()
     wish = {key: getattr(limits, name) for key, name in _THROTTLE.items()}
@@ -127,16 +111,11 @@ def throttle(monitor: Monitor, disk: DiskSpec) -> None:
 def attach(machine: Machine, disk: DiskSpec, stores: Stores) -> None:
     monitor, record = machine.connected(), machine.record
     assert record is not None
-    if disk.source is None:
-        raise Refused(f"disk {disk.name} is no volume")
-    check(disk.limits)
     if record.disk(disk.name) is not None:
+        disks.check(disk)
         _set_limits(machine, disk)
         return
-    if disk.bus == "ide" or (disk.bus == "usb" and disk.device == "cdrom"):
-        raise Conflict(f"no {disk.bus.upper()} {disk.device} can be plugged into a server that is on")
-    if disk.bus != "virtio" and disk.bus not in record.controllers:
-        raise Conflict(f"server {record.spec.id} was started without {disk.bus.upper()} disks and can get none while it is on")
+    disks.check_hot(disk, record.controllers, record.spec.id)
     disk = structs.replace(disk, boot_index=None)  # the firmware has chosen; QEMU wants no index twice
     drive = of_volume(disk, stores, f"node-{disk.name}")
     must_reach(record, drive)
