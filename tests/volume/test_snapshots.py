@@ -82,6 +82,18 @@ def test_force_and_volumes_in_use(cloud: RunningCloud, cinder: Cinder, make: Mak
     put_status(cloud, id, "available")
 
 
+def test_what_something_has_is_snapshotted_and_not_reverted(cinder: Cinder, make: Make) -> None:
+    id = make()["id"]
+    first = snapshot(cinder, id)["id"]
+    held = cinder.call("POST", "/attachments", {"attachment": {
+        "volume_uuid": id, "instance_uuid": "0e0e0e0e-0000-4000-8000-00000000000e"}}, status=200)["attachment"]["id"]
+    cinder.call("POST", f"/volumes/{id}/action", {"os-reset_status": {"status": "available"}}, status=202)
+    cinder.action(id, "revert", {"snapshot_id": first}, status=409)
+    cinder.call("DELETE", f"/attachments/{held}", status=200)
+    cinder.action(id, "revert", {"snapshot_id": first}, status=202)
+    cinder.wait(id)
+
+
 def test_metadata(cinder: Cinder, make: Make) -> None:
     path = f"/snapshots/{snapshot(cinder, make()['id'])['id']}/metadata"
     assert cinder.call("POST", path, {"metadata": {"a": "1", "b": "2"}}, status=200) == {"metadata": {"a": "1", "b": "2"}}

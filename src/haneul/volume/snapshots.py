@@ -10,7 +10,7 @@ from haneul.kernel import clock, ids
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest, Conflict
-from haneul.volume import quotas, rows
+from haneul.volume import attachments, quotas, rows
 from haneul.volume.model import GroupSnapshotRow, SnapshotRow, VolumeRow, VolumeTypeRow
 from haneul.volume.problems import InvalidSnapshot, InvalidVolume, SnapshotNotFound
 from haneul.volume.tasks.snapshots import OnSnapshot, by_id, create_snapshot, delete_snapshot, put, revert_volume
@@ -93,7 +93,10 @@ def check_free(tx: Transaction, row: SnapshotRow, *, force: bool = False, with_g
 
 def forget(tx: Transaction, row: SnapshotRow) -> None:
     """No longer ours; what lies on the back end stays (os-unmanage)."""
+    tx.lock("volume", row.volume_id)
     check_free(tx, row)
+    if rows.copying(tx, snapshot_id=row.id):
+        raise InvalidSnapshot("A volume is being created from the snapshot.")
     tx.delete(row)
 
 
@@ -117,7 +120,7 @@ def revert(tx: Transaction, context: Context, volume: VolumeRow, snapshot_id: st
     latest = of_it[-1]
     if latest.id != snapshot_id:
         raise BadRequest(f"Specified snapshot {snapshot_id[:64]} is None or not the latest one of volume {volume.id}.")
-    if volume.status != "available":
+    if volume.status != "available" or attachments.of_volume(tx, volume.id):  # a status can be reset by hand
         raise Conflict(f"Invalid volume: Can't revert volume {volume.id} to its latest snapshot. Volume's status must be "
                        "'available'.")
     if latest.status != "available":
