@@ -22,6 +22,7 @@ from haneul.host.contract import HostError
 from haneul.kernel import clock
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.database import Transaction
+from haneul.kernel.leaks import note
 from haneul.kernel.reconcilers import reconciler
 from haneul.kernel.tasks import Again, Task, TaskRow
 from haneul.kernel.tasks.model import ACTIVE
@@ -66,8 +67,9 @@ def _end(cloud: Cloud, attachment_id: str, server_id: str, host: str | None) -> 
         row = attachments.by_id(tx, attachment_id)
         if row is None or row.server_id != server_id:
             return 0
+        volume_id = row.volume_id
         tasks.end(tx, row)
-    log.info("a volume of a server that is gone is free", server=server_id, attachment=attachment_id)
+    note(cloud, "attachment", host, attachment_id, f"volume {volume_id} was held for server {server_id}, which is gone")
     return 1
 
 

@@ -244,6 +244,7 @@ def release_all(tx: Transaction, server: ServerRow, *, proven: bool) -> None:
             end(tx, row)
         else:
             attachments.begin_detach(tx, row)
+            tx.after_commit(lambda: tx.cloud.reconcilers.signal("compute.volumes"))
 
 
 def keep_reserved(tx: Transaction, server_id: str) -> None:
