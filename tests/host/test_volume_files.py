@@ -138,6 +138,25 @@ def test_a_store_that_is_out_of_reach_comes_back(state: Path) -> None:
     assert not bench.store.state().problem
 
 
+def test_two_back_ends_do_not_share_a_folder(state: Path) -> None:
+    tables = {name: {"driver": "file", "path": str(state / "folder")} for name in ("one", "two")}
+    stores = open_hosts(Config(volume=Volume(backends=tables), host=Host(name="h", hypervisor="fake")), Paths(state))[0].volumes
+    stores.named("one").create("a", "raw", SIZE)
+    assert stores.named("two").state().problem.endswith("is the store of back end one")
+    with pytest.raises(HostError, match="back end one"):
+        stores.named("two").delete("a")
+    assert [each.name for each in stores.named("one").volumes()] == ["a"]
+
+
+def test_a_clone_may_be_encrypted_where_its_source_is_not(bench: Bench) -> None:
+    for format in ("raw", "qcow2"):
+        bench.store.create(format, format, SIZE)  # type: ignore[arg-type]
+        bench.write(format, 3)
+        bench.store.clone(f"{format}-2", "raw", 2 * SIZE, format, None, KEY)
+        assert bench.has(f"{format}-2", 3, key=KEY) and bench.has(f"{format}-2", 0, MIB, SIZE - MIB, key=KEY)
+        assert bench.store.volume(f"{format}-2").size_bytes == 2 * SIZE
+
+
 def test_links_lead_nowhere(bench: Bench) -> None:
     outside = bench.state / "outside"
     outside.write_bytes(b"secret".ljust(MIB))

@@ -49,6 +49,7 @@ class Folder:
         """`own` is below the state directory: the store itself, or where the agent remembers another one."""
         self.path = path
         self._ours = path == own
+        self._name = own.name
         self._remembered = own / "id"
         self._seen: tuple[int, int] | None = None
         self._shares: bool | None = None
@@ -83,8 +84,10 @@ class Folder:
         if not self._remembered.exists():
             self._remembered.parent.mkdir(parents=True, exist_ok=True)
             if not mark.exists():
-                mark.write_text(uuid.uuid4().hex)
+                mark.write_text(f"{self._name} {uuid.uuid4().hex}")
                 sparse.flush(mark)
+            elif (other := mark.read_text().partition(" ")[0]) != self._name:
+                raise HostError(f"{self.path} is the store of back end {other}")
             self._remembered.write_text(mark.read_text())
         elif not mark.exists() or mark.read_text() != self._remembered.read_text():
             raise HostError(f"{self.path} is not the store that it was: is its file system mounted? (If it shall be a new one, "
