@@ -28,7 +28,8 @@ WITHOUT_RULE = {
 READERS_OWN = {"identity:create_credential", "identity:create_application_credential", "identity:delete_application_credential",
                "identity:delete_access_rule", "identity:update_credential", "identity:delete_credential",
                "identity:revoke_token", "identity:revoke_tokens_for_user", "os_compute_api:os-keypairs:create",
-               "os_compute_api:os-keypairs:delete"}
+               "os_compute_api:os-keypairs:delete",
+               "volume_extension:volume_image_metadata:show"}  # reads, though by POST
 QUERIES = ("limit=-1&marker=%00", "limit=many", "sort_key=password&sort_dir=sideways", "marker=nothing", "fields=__class__",
            "changes-since=yesterday", f"name={LONG}", "all_tenants=perhaps", "name=%FF%FE", "page_reverse=maybe&limit=1",
            "x=1&" * 300, "resources=VCPU:x", "in_tree=x&member_of=!in:", "ip=(((&name=[", "created_at=like:%25", "enabled=2",

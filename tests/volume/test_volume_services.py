@@ -77,6 +77,8 @@ def test_what_cannot_be_done_to_a_service(cinder: Cinder, action: str, body: dic
 def test_log_levels_are_told(cinder: Cinder) -> None:
     levels = cinder.call("PUT", "/os-services/get-log", {"binary": "cinder-volume"})["log_levels"]
     assert levels == [{"binary": "cinder-volume", "host": "host-1", "levels": {"haneul": "WARNING"}}]
+    every = cinder.call("PUT", "/os-services/get-log", {"binary": "", "server": "", "prefix": ""})["log_levels"]
+    assert {"cinder-api", "cinder-volume", "cinder-backup"} <= {one["binary"] for one in every}
     cinder.call("PUT", "/os-services/get-log", {}, version="3.31", status=404)
 
 

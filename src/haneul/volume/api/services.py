@@ -17,7 +17,7 @@ from haneul.volume.services import VOLUME, Held, Service
 routes = Routes()
 _RULE = "volume_extension:services:"
 CLUSTERS, FAILOVER, LOGS, BACKEND_STATE = (3, 7), (3, 26), (3, 32), (3, 49)
-Text = Annotated[str, Meta(min_length=1, max_length=255)]
+Text = Annotated[str, Meta(max_length=255)]
 
 
 class Change(Body):
@@ -26,12 +26,12 @@ class Change(Body):
     host: Text | None = None
     binary: Text | None = None
     service: Text | None = None
-    disabled_reason: Annotated[str, Meta(max_length=255)] | None = None
-    backend_id: Annotated[str, Meta(max_length=255)] | None = None
-    cluster: Annotated[str, Meta(max_length=255)] | None = None
-    server: Annotated[str, Meta(max_length=255)] | None = None
-    prefix: Annotated[str, Meta(max_length=255)] | None = None
-    level: str | None = None
+    disabled_reason: Text | None = None
+    backend_id: Text | None = None
+    cluster: Text | None = None
+    server: Text | None = None
+    prefix: Text | None = None
+    level: Text | None = None
 
 
 class HostUpdate(Body):
@@ -77,7 +77,7 @@ def update(call: Call, body: Change) -> Reply:
 
 
 def _need(value: str | None, name: str) -> str:
-    if value is None:
+    if not value:
         raise BadRequest(f"Invalid input for field/attribute {name}: it is required.")
     return value
 
