@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from compute_world import Boot, Nova
 
-from running import RunningCloud
+from running import RunningCloud, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +172,28 @@ def test_v2_0_is_listed_first_and_answers(nova: Nova) -> None:
 def test_an_empty_id_is_not_found(nova: Nova) -> None:
     for method, path in (("DELETE", "/images/"), ("DELETE", "/os-security-groups/"), ("GET", "/os-simple-tenant-usage/")):
         nova.call(method, path, version="2.1", status=404)
+
+
+def test_volumes_and_snapshots_as_nova_showed_them(nova: Nova) -> None:
+    def until(path: str, key: str, status: str) -> None:
+        wait_until(lambda: nova.get(path, version="2.35")[key]["status"] == status, what=f"{status} of {path}")
+
+    body = {"size": 1, "display_name": "old", "display_description": "way", "metadata": {"k": "v"}}
+    made = nova.call("POST", "/os-volumes", {"volume": body}, version="2.35", status=200)["volume"]
+    path = f"/os-volumes/{made['id']}"
+    until(path, "volume", "available")
+    shown = nova.get(path, version="2.1")["volume"]
+    assert (shown["displayName"], shown["metadata"], shown["attachments"]) == ("old", {"k": "v"}, [{}])
+    for listed in ("/os-volumes", "/os-volumes/detail?limit=100"):
+        assert shown in nova.get(listed, version="2.35")["volumes"]
+    nova.get(path, version="2.36", status=404)
+    nova.call("POST", "/os-volumes", {"volume": {"size": 0}}, version="2.35", status=400)
+    taken = nova.call("POST", "/os-snapshots", {"snapshot": {"volume_id": made["id"], "display_name": "s"}}, version="2.35",
+                      status=200)["snapshot"]
+    until(f"/os-snapshots/{taken['id']}", "snapshot", "available")
+    assert taken["id"] in str(nova.get("/os-snapshots", version="2.35")) and taken["size"] == 1
+    nova.call("DELETE", path, version="2.35", status=400)
+    nova.call("DELETE", f"/os-snapshots/{taken['id']}", version="2.35", status=202)
+    wait_until(lambda: taken["id"] not in str(nova.get("/os-snapshots/detail", version="2.35")))
+    nova.call("DELETE", path, version="2.35", status=202)
+    wait_until(lambda: made["id"] not in str(nova.get("/os-volumes", version="2.35")))

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 PREFIX = "/volume/v3"
 OWNED = {"block-storage.volume_id", "block-storage.snapshot_id", "block-storage.group_id",
-         "block-storage.group_snapshot_id", "block-storage.attachment_id"}
+         "block-storage.group_snapshot_id", "block-storage.attachment_id", "compute.os-volumes.volume_id",
+         "compute.os-snapshots.snapshot_id"}
 
 
 def make(things: Things) -> None:
@@ -22,6 +23,8 @@ def make(things: Things) -> None:
     ids["block-storage.volume_id"] = _available(things, "volume", size=1, metadata={"key": "v"})
     ids["block-storage.snapshot_id"] = _available(things, "snapshot", volume_id=ids["block-storage.volume_id"],
                                                   metadata={"key": "v"})
+    ids["compute.os-volumes.volume_id"] = ids["block-storage.volume_id"]
+    ids["compute.os-snapshots.snapshot_id"] = ids["block-storage.snapshot_id"]
     _group(things)
     _attachments(things)
 

@@ -28,10 +28,11 @@ from haneul.compute.api import (
     tenant_usage,
     usage_audit,
     volume_attachments,
+    volume_proxies,
 )
 
 ROUTES = [module.routes for module in (
     flavors, flavor_access, keypairs, servers_list, servers_create, servers, server_actions, server_changes, server_metadata,
     server_tags, interfaces, consoles, instance_actions, server_groups, hypervisors, services, aggregates, quotas, tenant_usage,
     others, images, networks, security_groups, floating_ips, hosts, usage_audit,
-    volume_attachments)]
+    volume_attachments, volume_proxies)]
