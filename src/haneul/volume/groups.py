@@ -184,6 +184,7 @@ def _addable(tx: Transaction, context: Context, row: GroupRow, volume_id: str) -
     volume = rows.by_id(tx, volume_id)
     if volume is None or not (context.is_admin or volume.project_id == context.project_id):
         raise InvalidVolume(start + "because volume cannot be found.")
+    volume = rows.locked(tx, volume)
     if volume.group_id:
         raise InvalidVolume(f"{start}because it is already in group {volume.group_id}.")
     if volume.project_id != row.project_id:
@@ -222,9 +223,10 @@ def delete(tx: Transaction, context: Context, row: GroupRow, *, with_volumes: bo
     there = members(tx, row.id)
     if there and not with_volumes:
         raise InvalidGroup(f"Group {row.id} still contains volumes. The delete-volumes flag is required to delete it.")
+    for volume in there:
+        rows.locked(tx, volume)
     held = attachments.of_volumes(tx, [volume.id for volume in there])
     for volume in there:
-        tx.lock("volume", volume.id)
         if held.get(volume.id):
             raise InvalidGroup(f"Volume in group {row.id} is attached. Need to detach first.")
         if volume.migration_status not in volumes.MIGRATABLE:

@@ -97,7 +97,7 @@ def manage_volume(tx: Transaction, context: Context, wish: Existing) -> VolumeRo
 
 def unmanage_volume(tx: Transaction, row: VolumeRow) -> None:
     """Forgotten; what lies on the back end stays as it is, under its name."""
-    tx.lock("volume", row.id)
+    row = rows.locked(tx, row)
     if row.encrypted:
         raise InvalidVolume("Unmanaging encrypted volumes is not supported.")
     held = tx.execute(select(AttachmentRow.id).where(AttachmentRow.volume_id == row.id)).first() is not None
@@ -117,7 +117,7 @@ def manage_snapshot(tx: Transaction, context: Context, volume: VolumeRow, ref: d
                     description: str | None, metadata: dict[str, str]) -> SnapshotRow:
     """Of a volume at rest or in use; whether there is such a snapshot the task finds out."""
     stored = reference(ref, "_snapshot-")
-    tx.lock("volume", volume.id)
+    volume = rows.locked(tx, volume)
     snapshots.check(volume, force=True)
     row = snapshots.add(tx, context, volume, name=name, description=description, metadata=metadata)
     manage.manage_snapshot.submit(tx, ManageSnapshot(volume_id=volume.id, snapshot_id=row.id, name=stored),

@@ -32,6 +32,19 @@ def get(tx: Transaction, context: Context, volume_id: str) -> VolumeRow:
     return row
 
 
+def locked(tx: Transaction, row: VolumeRow) -> VolumeRow:
+    """The row as it is now that nobody else changes the volume until this transaction ends. VolumeNotFound."""
+    tx.lock("volume", row.id)
+    if tx.cloud.database.sqlite:  # one writer at a time: it is as it was read
+        return row
+    tx.flush()
+    found = tx.execute(select(VolumeRow).where(VolumeRow.id == row.id).execution_options(
+        populate_existing=True)).scalar_one_or_none()
+    if found is None:
+        raise VolumeNotFound(row.id)
+    return found
+
+
 def put(row: VolumeRow, status: str) -> None:
     row.status, row.updated_at = status, clock.now()
 

@@ -56,7 +56,7 @@ def add(tx: Transaction, context: Context, volume: VolumeRow, *, name: str | Non
 def create(tx: Transaction, context: Context, volume: VolumeRow, *, name: str | None = None, description: str | None = None,
            metadata: dict[str, str] | None = None, force: bool = False, group_snapshot_id: str | None = None) -> SnapshotRow:
     """With `force` also of a volume that a guest is using."""
-    tx.lock("volume", volume.id)
+    volume = rows.locked(tx, volume)
     check(volume, force=force)
     row = add(tx, context, volume, name=name, description=description, metadata=metadata or {},
               group_snapshot_id=group_snapshot_id)
@@ -113,7 +113,7 @@ def report(row: SnapshotRow, status: str, progress: str | None) -> None:
 
 def revert(tx: Transaction, context: Context, volume: VolumeRow, snapshot_id: str) -> None:
     """The volume's data goes back to its latest snapshot; its size stays."""
-    tx.lock("volume", volume.id)
+    volume = rows.locked(tx, volume)
     of_it = of_volume(tx, volume.id)
     if not of_it:
         raise BadRequest(f"Volume {volume.id} doesn't have any snapshots.")
