@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 from volume_world import Cinder, Make
 
@@ -116,3 +118,21 @@ def test_nothing_is_counted_that_has_no_limit(cloud: RunningCloud, tight: tuple[
         before = cloud.cloud.database.statements
         quotas.check(tx, tight[1], "__DEFAULT__", volumes=1, gigabytes=1)
         assert cloud.cloud.database.statements - before <= 2
+
+
+def test_a_limit_holds_against_many_at_once(cinder: Cinder, tight: tuple[Cinder, str], cloud: RunningCloud) -> None:
+    other, project = tight
+    had = cinder.get(f"/os-quota-sets/{project}?usage=true")["quota_set"]["volumes"]["in_use"]
+    cinder.call("PUT", f"/os-quota-sets/{project}", {"quota_set": {"volumes": had + 3, "gigabytes": -1}})
+
+    def one(_: int) -> httpx.Response:
+        return other.http.post("/volume/v3/volumes", json={"volume": {"size": 1, "name": "crowd"}})
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(one, range(12)))
+    made = [answer.json()["volume"]["id"] for answer in answers if answer.status_code == 202]
+    assert sorted(answer.status_code for answer in answers) == [202] * 3 + [413] * 9
+    for id in made:
+        other.wait(id)
+        other.call("DELETE", f"/volumes/{id}", status=202)
+        other.wait_gone(id)
