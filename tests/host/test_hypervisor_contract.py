@@ -180,7 +180,7 @@ def test_a_volume_has_one_server_unless_it_is_shared(machine: Machine) -> None:
     for spec in (first, second):
         assert "vol-b" in hypervisor.attach(spec.id, both).disks
         assert "vol-l" in hypervisor.attach(spec.id, locked).disks
-    with pytest.raises(Conflict):
+    with pytest.raises(Refused):
         hypervisor.replace_disk(first.id, structs.replace(machine.volume("c"), name="vol-b"))
     hypervisor.kill(first.id)
     assert hypervisor.attach(second.id, disk).disks == ["root", "vol-b", "vol-l", "vol-a"]
@@ -236,8 +236,19 @@ def test_a_disk_changes_over_to_another_volume(machine: Machine) -> None:
     back = structs.replace(machine.volume("c"), name="vol-a")
     assert hypervisor.replace_disk(spec.id, back).disks == ["root", "vol-a"]
     assert machine.file_of(back).read_bytes().startswith(b"what was written....")
+    locked = structs.replace(machine.volume("d", key="secret"), name="vol-a")
+    assert hypervisor.replace_disk(spec.id, locked).disks == ["root", "vol-a"]
+    assert b"what was written" not in machine.file_of(locked).read_bytes()
+    machine.restart()
+    hypervisor = machine.hypervisor
+    again = structs.replace(machine.volume("e", key="secret"), name="vol-a")
+    assert hypervisor.replace_disk(spec.id, again).disks == ["root", "vol-a"]
+    open_again = structs.replace(machine.volume("f"), name="vol-a")
+    assert hypervisor.replace_disk(spec.id, open_again).disks == ["root", "vol-a"]
+    assert machine.file_of(open_again).read_bytes().startswith(b"what was written....")
     hypervisor.kill(spec.id)
-    machine.store.delete("volume-c")
+    for name in "cdef":
+        machine.store.delete(f"volume-{name}")
 
 
 def test_a_volume_of_another_size_is_not_moved_to(machine: Machine) -> None:
@@ -275,7 +286,7 @@ def test_disks_that_cannot_be(machine: Machine) -> None:
     machine.hypervisor.attach(spec.id, machine.volume("d", read_only=True))
     with pytest.raises(Conflict):
         machine.hypervisor.resize_disk(spec.id, "vol-d", 2 * DISK_BYTES)
-    with pytest.raises(Conflict):
+    with pytest.raises(Refused):
         machine.hypervisor.replace_disk(spec.id, structs.replace(machine.volume("e"), name="vol-d"))
     machine.hypervisor.kill(spec.id)
     for wrong in (machine.volume("a", format="qcow2", shared=True), machine.volume("b", bus="ide", read_only=True)):

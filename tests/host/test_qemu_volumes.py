@@ -240,6 +240,11 @@ def test_a_suspended_server_does_not_resume_without_its_keys(qemu: Machine) -> N
         qemu.hypervisor.resume(structs.replace(spec, disks=[spec.disks[0], keyless]))
     assert qemu.hypervisor.server(spec.id).power == "suspended"
     assert qemu.hypervisor.resume(spec).power == "running"
+    qemu.hypervisor.suspend(spec.id)
+    other = structs.replace(qemu.volume("b", key=KEY), name="vol-a")  # it was moved meanwhile
+    qemu.hypervisor.resume(structs.replace(spec, disks=[spec.disks[0], other]))
+    assert str(qemu.file_of(other)) in opened(qemu, spec)
+    qemu.store.delete("volume-a")
 
 
 def test_what_linux_makes_of_it(qemu: Machine) -> None:

@@ -43,6 +43,7 @@ class Server(Struct):
     events: list[tuple[float, str]]
     reason: str = ""
     controllers: list[str] = []  # buses of disks that it was started with
+    encrypted: list[str] = []  # volumes
 
 
 class Store(Protocol):
@@ -128,9 +129,10 @@ class FakeHypervisor(Hypervisor):
                     self._check(disk)
                 elif not self._disks.has_disk(spec.id, disk.name):
                     raise NotThere(f"server {spec.id} has no disk {disk.name} here")
+            encrypted = _encrypted(spec.disks)
             spec = structs.replace(spec, disks=[self._without_key(disk) for disk in spec.disks])
             server = Server(spec, "off", [nic.port_id for nic in spec.nics], known.events if known else [],
-                            controllers=sorted({disk.bus for disk in spec.disks}))
+                            controllers=sorted({disk.bus for disk in spec.disks}), encrypted=encrypted)
             self._servers[spec.id] = server
             return self._set(server, "paused", "power on")
 
@@ -244,6 +246,7 @@ class FakeHypervisor(Hypervisor):
         raise NotThere(f"server {server.spec.id} has no volume {name}")
 
     def _set_disks(self, server: Server, disks: list[DiskSpec]) -> ServerState:
+        server.encrypted += _encrypted(disks)
         server.spec = structs.replace(server.spec, disks=[self._without_key(disk) for disk in disks])
         self._journal.put("server", server.spec.id, server)
         return _state(server)
@@ -284,27 +287,29 @@ class FakeHypervisor(Hypervisor):
         return self.server(id)
 
     def replace_disk(self, id: str, disk: DiskSpec) -> ServerState:
-        """Bytes as they lie in the stores: an encrypted volume's header comes along, as its key does."""
+        """A key that went with an agent that was restarted may be that of the other volume."""
         with self._lock:
-            old = self._volume(self._plugged_in(id), disk.name)
+            server = self._plugged_in(id)
+            old, encrypted = self._volume(server, disk.name), list(server.encrypted)
             if old.source == self._without_key(disk).source:
                 return self.server(id)
             assert old.source is not None
             users = [user for user in self._stores().users if user.uses(old.source.backend, old.source.volume)]
-            mine = [server for server in self._servers.values() if _has(server, old.source.backend, old.source.volume)]
+            mine = [each for each in self._servers.values() if _has(each, old.source.backend, old.source.volume)]
             if users != [self] or len(mine) > 1:
-                raise Conflict(f"volume {old.source.volume} has several servers: it cannot be moved while they run")
+                raise Refused(f"volume {old.source.volume} has several servers: it cannot be moved while they run")
             self._check(disk)
             if old.read_only:
-                raise Conflict(f"disk {disk.name} of server {id} is read-only")
+                raise Refused(f"disk {disk.name} of server {id} is read-only")
             sizes = [self._stores().named(source.backend).volume(source.volume).size_bytes
                      for source in (old.source, disk.source) if source is not None]
             if sizes[0] != sizes[1]:
                 raise Refused(f"disk {disk.name} has {sizes[0]} bytes and the volume that it shall move to {sizes[1]}")
-        assert old.source is not None and disk.source is not None
-        key = self._keys.get((old.source.backend, old.source.volume)) or disk.source.key  # gone with an agent that was restarted
-        before = self._stores().node(structs.replace(old.source, key=key))
-        copying.copy(before, self._stores().node(disk.source))
+        assert disk.source is not None
+        key = self._keys.get((old.source.backend, old.source.volume))
+        before = structs.replace(old.source, key=(key or disk.source.key) if old.source.volume in encrypted else None)
+        copying.copy(copying.End(self._stores().node(before), before.key),
+                     copying.End(self._stores().node(disk.source), disk.source.key))
         with self._lock:
             server = self._plugged_in(id)
             fresh = structs.replace(old, source=disk.source, format=disk.format, limits=disk.limits)
@@ -332,6 +337,10 @@ def _state(server: Server) -> ServerState:
     plugged = server.power in ("running", "paused")
     return ServerState(id=server.spec.id, power=server.power, nics=list(server.nics) if plugged else [],
                        disks=[disk.name for disk in server.spec.disks] if plugged else [], reason=server.reason)
+
+
+def _encrypted(disks: list[DiskSpec]) -> list[str]:
+    return [disk.source.volume for disk in disks if disk.source is not None and disk.source.key is not None]
 
 
 def _has(server: Server, backend: str, volume: str) -> bool:

@@ -23,6 +23,7 @@ from haneul.host.contract import (
     Hypervisor,
     NicSpec,
     NotThere,
+    Refused,
     ServerSpec,
     ServerState,
 )
@@ -269,7 +270,11 @@ class QemuHypervisor(Hypervisor):
             power = machine.power()
             if power == "suspended":
                 assert machine.record is not None
-                memory.restore(machine, self._drives(spec.id, drives.with_keys(machine.record, spec)))
+                there = drives.to_resume(machine.record, spec)
+                made = self._drives(spec.id, there)
+                machine.record.set_disks([drives.without_key(disk) for disk in there])
+                machine.record.encrypted = [disk.name for disk in there if disk.source is not None and disk.source.key]
+                memory.restore(machine, made)
             elif power != "running":
                 raise Conflict(f"server {spec.id} is {power}")
             return machine.state()
@@ -370,7 +375,7 @@ class QemuHypervisor(Hypervisor):
         assert source is not None
         users = self._opening(source.backend, source.volume, suspended=True)
         if {each.folder.path.name for each, _ in users} != {id}:
-            raise Conflict(f"volume {source.volume} has several servers: it cannot be moved while they run")
+            raise Refused(f"volume {source.volume} has several servers: it cannot be moved while they run")
         moves.replace(machine, disk, self._stores())  # minutes: the server's other verbs need not wait
         return machine.state()
 

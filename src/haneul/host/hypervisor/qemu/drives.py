@@ -110,16 +110,16 @@ def without_key(disk: DiskSpec) -> DiskSpec:
     return structs.replace(disk, source=structs.replace(disk.source, key=None))
 
 
-def with_keys(record: Record, spec: ServerSpec) -> list[DiskSpec]:
-    """The record's disks, with the keys that `spec` gives for their volumes. Refused without one that is wanted: the volume would
-    be shown, and written, as it lies."""
-    given = {(disk.source.backend, disk.source.volume): disk.source.key for disk in spec.disks if disk.source is not None}
+def to_resume(record: Record, spec: ServerSpec) -> list[DiskSpec]:
+    """The record's disks, which the saved memory knows, on the volumes that `spec` gives for them: one may have been moved
+    meanwhile. Refused without the key of an encrypted one: it would be shown, and written, as it lies."""
+    given = {disk.name: disk.source for disk in spec.disks if disk.source is not None}
     found: list[DiskSpec] = []
     for disk in record.spec.disks:
-        if disk.name in record.encrypted and disk.source is not None:
-            key = given.get((disk.source.backend, disk.source.volume))
-            if not key:
-                raise Refused(f"volume {disk.source.volume} is encrypted and its key was not given")
-            disk = structs.replace(disk, source=structs.replace(disk.source, key=key))
+        if disk.source is not None:
+            source = given.get(disk.name, disk.source)
+            if disk.name in record.encrypted and source.key is None and source.volume == disk.source.volume:
+                raise Refused(f"volume {source.volume} is encrypted and its key was not given")
+            disk = structs.replace(disk, source=source, format=source.format)
         found.append(disk)
     return found

@@ -67,7 +67,7 @@ def _begin(machine: Machine, known: DiskSpec, disk: DiskSpec, drive: Drive) -> M
     monitor, record = machine.connected(), machine.record
     assert record is not None
     if known.read_only:
-        raise Conflict(f"disk {disk.name} of server {record.spec.id} is read-only")
+        raise Refused(f"disk {disk.name} of server {record.spec.id} is read-only")
     disks.check(disk)
     must_reach(record, drive)
     fresh = structs.replace(known, source=disk.source, format=disk.format, limits=disk.limits)
