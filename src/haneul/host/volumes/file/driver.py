@@ -42,7 +42,7 @@ class Driver(Store):
         if options.path and not os.path.isabs(options.path):
             raise ConfigError(f"[volume.backends.{setting.name}]: path {options.path} is not absolute")
         self._files = Folder(Path(options.path) if options.path else setting.folder, setting.folder)
-        with suppress(HostError):  # `state` says why
+        with suppress(HostError, OSError):  # `state` says why
             self._files.ready()
             self._finish_reverts()
 
