@@ -136,3 +136,17 @@ def test_a_limit_holds_against_many_at_once(cinder: Cinder, tight: tuple[Cinder,
         other.wait(id)
         other.call("DELETE", f"/volumes/{id}", status=202)
         other.wait_gone(id)
+
+
+def test_a_retype_needs_room_in_the_new_type(cinder: Cinder, tight: tuple[Cinder, str], make: Make) -> None:
+    other, project = tight
+    kind = cinder.call("POST", "/types", {"volume_type": {"name": "retype-target"}})["volume_type"]
+    volume = make(by=other)
+    body = {"os-retype": {"new_type": kind["name"], "migration_policy": "never"}}
+    for limits in ({"volumes_retype-target": 0}, {"volumes_retype-target": -1, "gigabytes_retype-target": 0}):
+        cinder.call("PUT", f"/os-quota-sets/{project}", {"quota_set": limits})
+        other.call("POST", f"/volumes/{volume['id']}/action", body, status=413)
+    assert other.volume(volume["id"])["volume_type"] == "__DEFAULT__"
+    cinder.call("PUT", f"/os-quota-sets/{project}", {"quota_set": {"volumes_retype-target": 1, "gigabytes_retype-target": 1}})
+    other.call("POST", f"/volumes/{volume['id']}/action", body, status=202)
+    assert other.wait(volume["id"])["volume_type"] == "retype-target"

@@ -115,6 +115,16 @@ def check(tx: Transaction, project_id: str, type_name: str | None, *, volumes: i
     asked = {name: more for name, more in wanted.items() if more > 0}
     if type_name is not None:
         asked.update({f"{name}_{type_name}": wanted[name] for name in OF_TYPE if wanted[name] > 0})
+    _fit(tx, project_id, type_name, asked)
+
+
+def check_retype(tx: Transaction, project_id: str, type_name: str, gigabytes: int) -> None:
+    """A volume that is there already becomes one of the type."""
+    tx.lock("quota", SERVICE, project_id)
+    _fit(tx, project_id, type_name, {f"volumes_{type_name}": 1, f"gigabytes_{type_name}": gigabytes})
+
+
+def _fit(tx: Transaction, project_id: str, type_name: str | None, asked: dict[str, int]) -> None:
     most_of = {name: most for name, most in limits(tx, project_id, asked).items() if most >= 0}
     have = _counted(tx, project_id, type_name, set(most_of))
     for name, most in most_of.items():

@@ -144,7 +144,7 @@ def _check_free(tx: Transaction, row: VolumeTypeRow) -> None:
 
 def _check_specs(specs: dict[str, str]) -> None:
     for key in ("multiattach", "replication_enabled"):
-        if key in specs and specs[key].lower() not in ("<is> true", "<is> false"):
+        if key in specs and specs[key] not in ("<is> True", "<is> False"):
             raise BadRequest(f"Invalid input received: the extra spec {key} must be '<is> True' or '<is> False'.")
     if specs.get("volume:format", "raw") not in ("raw", "qcow2"):
         raise BadRequest("Invalid input received: the extra spec volume:format must be raw or qcow2.")
