@@ -7,7 +7,7 @@ from sqlalchemy import select
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest
-from haneul.volume import attachments, qos, rows, scheduler, types
+from haneul.volume import attachments, qos, quotas, rows, scheduler, types
 from haneul.volume.model import PoolRow, SnapshotRow, VolumeRow, VolumeTypeRow
 from haneul.volume.problems import InvalidVolume
 from haneul.volume.tasks import move as moving
@@ -31,6 +31,7 @@ def retype(tx: Transaction, context: Context, row: VolumeRow, type_ref: str, pol
                          "in use cannot change.")
     if held and not _same_limits(tx, old, new):
         raise InvalidVolume("Retype cannot change front-end qos specs for in-use volume: " + row.id + ".")
+    quotas.check_retype(tx, row.project_id, new.name, row.size)
     ask = scheduler.Ask(size=row.size, specs=new.extra_specs, format=format_of(new, encrypted))
     if encrypted == row.encrypted and ask.format == row.format and row.host and scheduler.fits(tx, row.host, ask):
         row.type_id, row.multiattach = new.id, multiattach
