@@ -117,6 +117,9 @@ def detach(tx: Transaction, volume: VolumeRow, attachment_id: str | None) -> Non
     if attachment_id is not None:
         rows = [row for row in rows if row.id == attachment_id]
         if not rows:
+            other = attachments.by_id(tx, attachment_id)
+            if other is not None and other.project_id == volume.project_id:
+                raise InvalidVolume(f"Attachment {other.id} is not one of volume {volume.id}.")
             raise AttachmentNotFound(attachment_id)
     for row in rows:
         _own(row)
