@@ -33,6 +33,7 @@ FOLLOWS = frozenset({"available", *_STATUSES.values()})  # statuses that say not
 _MADE = ("snapshot", "image", "blank")  # sources of volumes that are still being created while their server reserves them
 _BUSES: dict[str | None, Literal["virtio", "scsi", "ide", "usb"]] = {"scsi": "scsi", "ide": "ide", "usb": "usb"}
 _rows: Any = AttachmentRow.__table__
+_STATUSES_OF = select(_rows.c.status).where(_rows.c.volume_id == bindparam("id"))
 _HELD_BY = select(_rows.c.server_id, _rows.c.volume_id, _rows.c.delete_on_termination).where(
     _rows.c.server_id.in_(bindparam("servers", expanding=True))).order_by(_rows.c.created_at, _rows.c.id)
 
@@ -102,7 +103,8 @@ def volumes_of(tx: Transaction, rows: Iterable[AttachmentRow]) -> dict[str, Volu
 
 def status_of(tx: Transaction, volume_id: str) -> str:
     """What a volume's status is by its attachments alone: available when there is none."""
-    there = {row.status for row in of_volume(tx, volume_id)}
+    tx.flush()
+    there = {status for (status,) in tx.core(_STATUSES_OF, id=volume_id)}
     return next((status for state, status in _STATUSES.items() if state in there), "in-use" if there else "available")
 
 

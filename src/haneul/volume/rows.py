@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from haneul.kernel import clock
 from haneul.kernel.context import Context
@@ -13,6 +13,7 @@ from haneul.volume.model import VolumeRow
 from haneul.volume.problems import VolumeNotFound
 
 _volumes: Any = VolumeRow.__table__
+_BY_ID = select(VolumeRow).where(VolumeRow.id == bindparam("id"))
 
 
 def resource(volume_id: str) -> str:
@@ -21,7 +22,7 @@ def resource(volume_id: str) -> str:
 
 
 def by_id(tx: Transaction, volume_id: str) -> VolumeRow | None:
-    return tx.execute(select(VolumeRow).where(VolumeRow.id == volume_id)).scalar_one_or_none()
+    return tx.execute(_BY_ID, {"id": volume_id}).scalar_one_or_none()
 
 
 def get(tx: Transaction, context: Context, volume_id: str) -> VolumeRow:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import socket
 import uuid
 from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import bindparam, select
 
 from haneul.fleet.agents import Agent, Agents
 from haneul.host.storage import Volumes
@@ -12,6 +15,9 @@ from haneul.kernel.cloud import Cloud
 from haneul.kernel.database import Transaction
 from haneul.kernel.tasks import Fault
 from haneul.volume.model import PoolRow
+
+_pools: Any = PoolRow.__table__
+_HOST = select(_pools.c.host).where(_pools.c.name == bindparam("name"))
 
 
 def agent_host(cloud: Cloud, backend: str) -> str:
@@ -29,10 +35,10 @@ def agent(cloud: Cloud, pool: str | None) -> Agent:
     if pool is None:
         raise Fault("The volume is on no back end.")
     with cloud.database.read() as tx:
-        row = tx.get(PoolRow, pool)
-    if row is None:
+        host = tx.core(_HOST, name=pool).scalar()
+    if host is None:
         raise Fault(f"Back end {backend_of(pool)} is not configured any more.")
-    return cloud.get(Agents).of(row.host)
+    return cloud.get(Agents).of(host)
 
 
 def of(cloud: Cloud, pool: str | None) -> Volumes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
 
 from haneul.host.contract import NotThere
 from haneul.host.storage import VolumeFormat
@@ -28,6 +30,8 @@ class CreateArguments(OnVolume, kw_only=True):
     other_than: list[str] = []
 
 
+_volumes: Any = VolumeRow.__table__
+_MADE = update(_volumes).where(_volumes.c.id == bindparam("b_id")).returning(_volumes.c.seq)
 create = Task("volume.create", CreateArguments, deadline=7200.0)
 
 
