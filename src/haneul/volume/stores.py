@@ -21,8 +21,11 @@ _HOST = select(_pools.c.host).where(_pools.c.name == bindparam("name"))
 
 
 def agent_host(cloud: Cloud, backend: str) -> str:
-    """The host whose agent serves a back end."""
-    return str(cloud.config.volume.backends[backend].get("host") or cloud.config.host.name or socket.gethostname())
+    """The host whose agent serves a back end: this machine's, of the many that a fake agent plays the first."""
+    host = cloud.config.host
+    name = host.name or socket.gethostname()
+    own = f"{name}-0001" if host.hypervisor == "fake" and host.fake_hosts > 1 else name
+    return str(cloud.config.volume.backends[backend].get("host") or own)
 
 
 def backend_of(pool: str) -> str:
