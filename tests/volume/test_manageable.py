@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sqlalchemy import delete
 from volume_world import Cinder, Make
 
+from haneul.kernel.tasks import TaskRow
 from haneul.volume import quotas, stores
+from haneul.volume.tasks import delete as deleting
+from haneul.volume.tasks.steps import OnVolume
 from running import RunningCloud
 
 HOST = "os-vol-host-attr:host"
@@ -30,11 +34,11 @@ def test_a_volume_goes_and_comes_back(cinder: Cinder, make: Make) -> None:
     cinder.get(f"/volumes/{id}", status=404)
     assert stored(cinder, host, f"volume-{id}")["safe_to_manage"] is True
     found = manage(cinder, host, {"source-name": f"volume-{id}"}, name="back", description="d", metadata={"k": "v"},
-                   bootable=True)
+                   bootable=True, cluster=None)
     assert found["id"] != id and found["size"] == 1 and found[HOST] == host and found["name"] == "back"
     assert found["metadata"] == {"k": "v"} and found["bootable"] == "true" and found["status"] == "available"
     cinder.action(found["id"], "os-unmanage", {}, status=202)
-    again = manage(cinder, host.partition("#")[0], {"source-id": found["id"]})
+    again = manage(cinder, host.partition("#")[0], {"source-id": found["id"]}, bootable=None)
     assert again["size"] == 1 and again[HOST] == host
     gone(cinder, again["id"])
     assert not [one for one in listed(cinder, host) if one["reference"]["source-name"] == f"volume-{again['id']}"]
@@ -80,6 +84,22 @@ def test_unmanage_is_refused(cloud: RunningCloud, cinder: Cinder, member: Cinder
     taken = member.call("POST", "/snapshots", {"snapshot": {"volume_id": id}})["snapshot"]["id"]
     member.wait(taken, kind="snapshots")
     cinder.action(id, "os-unmanage", {}, status=400)
+
+
+def test_a_copy_in_the_making_is_nobodys(cloud: RunningCloud, cinder: Cinder, make: Make) -> None:
+    host = make()[HOST]
+    with cloud.cloud.database.write() as tx:
+        id = deleting.delete.submit(tx, OnVolume(volume_id="0e0e0e0e-0000-4000-8000-00000000000e"), after=600)
+    store, name = stores.of(cloud.cloud, host), f"volume-{id}"
+    store.create(name, "raw", 1 << 30)
+    try:
+        assert stored(cinder, host, name)["reason_not_safe"] == "being made"
+        gone(cinder, manage(cinder, host, {"source-name": name}, "error_managing")["id"])
+        assert store.volume(name).name == name
+    finally:
+        store.delete(name)
+        with cloud.cloud.database.write() as tx:
+            tx.execute(delete(TaskRow).where(TaskRow.id == id))
 
 
 def test_quota_of_what_is_found(cloud: RunningCloud, cinder: Cinder, make: Make) -> None:

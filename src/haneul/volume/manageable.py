@@ -137,9 +137,10 @@ def _stored(tx: Transaction, at: PoolRow) -> list[StoredVolume]:
 
 def volumes_there(tx: Transaction, host: str) -> list[Manageable]:
     at = pool(tx, host)
-    ours = manage.managed(tx, at.backend)
+    ours, copies = manage.managed(tx, at.backend), manage.unfinished(tx)
     return [Manageable(name=one.name, size=manage.gib(one.size_bytes), owner=ours.get(one.name),
-                       reason="already managed" if one.name in ours else None) for one in _stored(tx, at)]
+                       reason="already managed" if one.name in ours else "being made" if one.name in copies else None)
+            for one in _stored(tx, at)]
 
 
 def snapshots_there(tx: Transaction, host: str) -> list[Manageable]:

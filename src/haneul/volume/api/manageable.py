@@ -37,7 +37,7 @@ class NewVolume(Body):
     volume_type: Annotated[str, Meta(max_length=255)] | None = None
     availability_zone: Annotated[str, Meta(max_length=255)] | None = None
     metadata: LooseMetadata = None
-    bootable: Boolean = False
+    bootable: Boolean | None = None  # null is what the openstack command sends
 
 
 class ManageVolume(Body):
@@ -77,7 +77,7 @@ def manage_volume(call: Call, body: ManageVolume) -> dict[str, Any]:
     row = manageable.manage_volume(call.tx, call.context, Existing(
         host=new.host, ref=_ref(new.ref), name=shapes.stripped(new.name), description=shapes.stripped(new.description),
         volume_type=new.volume_type or None, availability_zone=new.availability_zone or None,
-        metadata=shapes.texts(new.metadata), bootable=shapes.truth(new.bootable)))
+        metadata=shapes.texts(new.metadata), bootable=new.bootable is not None and shapes.truth(new.bootable)))
     return {"volume": volume_views.one(call, row.id, whole=True)}
 
 

@@ -10,7 +10,8 @@ from haneul.host.contract import Conflict, NotThere
 from haneul.host.storage import StoredVolume, Volumes
 from haneul.kernel import clock
 from haneul.kernel.database import Transaction
-from haneul.kernel.tasks import Cancelled, Fault, Task, Work
+from haneul.kernel.tasks import Cancelled, Fault, Task, TaskRow, Work
+from haneul.kernel.tasks.model import ACTIVE
 from haneul.volume import quotas, rows, stores
 from haneul.volume.model import SnapshotRow, VolumeRow, VolumeTypeRow
 from haneul.volume.tasks import snapshots, steps
@@ -39,6 +40,11 @@ def managed(tx: Transaction, backend: str) -> dict[str, str]:
             if host is not None and stores.backend_of(host) == backend}
 
 
+def unfinished(tx: Transaction) -> set[str]:
+    """Names of copies that tasks are making: nobody's yet, and not to be taken."""
+    return {f"volume-{id}" for id in tx.execute(select(TaskRow.id).where(TaskRow.state.in_(ACTIVE))).scalars()}
+
+
 def gib(size_bytes: int) -> int:
     """Rounded up, as Cinder does."""
     return max(1, -(-size_bytes // GIB))
@@ -63,8 +69,9 @@ def adopt(work: Work[ManageVolume]) -> None:
     if found is None:
         with work.cloud.database.read() as tx:
             owner = managed(tx, stores.backend_of(row.host or "")).get(name)
-        if owner is not None:
-            raise Fault("The storage object is managed already.", owner, code=409)
+            copy = name in unfinished(tx)
+        if owner is not None or copy:
+            raise Fault("The storage object is managed already.", owner or "a copy in the making", code=409)
         found = _there(store, name)
         if found is None:
             raise Fault("The back end has nothing of that name.", name, code=steps.NOT_THERE)
