@@ -165,8 +165,8 @@ def bring(tx: Transaction, context: Context, row: BackupRow, volume: VolumeRow) 
     """The backup's data into a volume that is being made for it, or whose status says so."""
     if row.status not in ("available", "restoring"):
         raise InvalidBackup(f"Backup status must be available, but the current status is {row.status}.")
-    if row.encrypted != volume.encrypted or (row.encrypted and row.size != volume.size):
-        raise InvalidVolume("An encrypted volume's backup is restored into an encrypted volume of its size, and no other.")
+    if row.encrypted != volume.encrypted:
+        raise InvalidVolume("An encrypted volume's backup is restored into an encrypted volume, and into no other.")
     put(row, "restoring")
     row.restore_volume_id = volume.id
     tasks.restore_backup.submit(tx, OnBackup(volume_id=volume.id, backup_id=row.id), resource=rows.resource(volume.id),

@@ -14,7 +14,7 @@ from haneul.kernel import clock
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.database import Transaction
 from haneul.kernel.tasks import Cancelled, Fault, Task, Work
-from haneul.volume import attachments, messages, rows, stores
+from haneul.volume import attachments, messages, rows, secrets, stores
 from haneul.volume.backup_store import VERSION, BackupStore, Manifest
 from haneul.volume.model import BackupRow, SnapshotRow, VolumeRow, VolumeTypeRow
 from haneul.volume.tasks import steps
@@ -191,9 +191,9 @@ def _bringing(work: Work[OnBackup]) -> str:
     return f"restore-{work.task_id}"
 
 
-def _fresh(volume: VolumeRow) -> str:
-    """Under which the volume's new data lies until the old is gone."""
-    return f"{volume.stored_as}.restored"
+def _fresh(work: Work[OnBackup]) -> str:
+    """Under which the volume's new data lies until the old is gone; the leak reconciler knows it by the task's id."""
+    return f"volume-{work.task_id}"
 
 
 @restore_backup.step(deadline=86400)
@@ -218,7 +218,7 @@ def drop_bringing(work: Work[OnBackup]) -> None:
         return
     stores.agent(work.cloud, volume.host).transfers.drop(_bringing(work))
     try:
-        stores.of(work.cloud, volume.host).delete(_fresh(volume))
+        stores.of(work.cloud, volume.host).delete(_fresh(work))
     except NotThere:
         return
 
@@ -229,9 +229,9 @@ def fill(work: Work[OnBackup]) -> None:
     """Beside the volume's old data, which is lost only once the new is whole."""
     backup, volume = _both(work)
     store, transfers = stores.of(work.cloud, volume.host), stores.agent(work.cloud, volume.host).transfers
-    size = transfers.transfer(_bringing(work)).bytes if backup.encrypted else volume.size * GIB  # LUKS as it lay: header and all
-    fmt: Any = volume.format
-    store.create_from_transfer(_fresh(volume), fmt, size, _bringing(work))
+    key = secrets.opened(work.cloud, backup.key) if backup.key else None  # LUKS as it lay: header and all, opened by its own key
+    known: Any = volume.format
+    store.create_from_transfer(_fresh(work), known, volume.size * GIB, _bringing(work), key=key)
     transfers.drop(_bringing(work))
     with work.commit():
         work.result = {"filled": True}
@@ -254,7 +254,7 @@ def drop_old(work: Work[OnBackup]) -> None:
 def name(work: Work[OnBackup]) -> None:
     backup, volume = _both(work)
     manifest = manifest_of(work.cloud, backup)
-    stores.of(work.cloud, volume.host).rename(_fresh(volume), volume.stored_as)
+    stores.of(work.cloud, volume.host).rename(_fresh(work), volume.stored_as)
     with work.commit() as tx:
         volume = steps.row_of(tx, work)
         facts = manifest.volume
