@@ -16,7 +16,7 @@ from haneul.kernel.wire.call import Call, Reply
 from haneul.kernel.wire.routes import Routes
 from haneul.volume import attachments, snapshots, volumes
 from haneul.volume.model import AttachmentRow, SnapshotRow, VolumeRow, VolumeTypeRow
-from haneul.volume.problems import OverVolumeQuota
+from haneul.volume.problems import OverVolumeQuota, VolumeNotFound
 
 routes = Routes()
 LAST = (2, 35)
@@ -88,6 +88,8 @@ def _volume(call: Call) -> VolumeRow:
 
 @routes.get("/os-volumes", rule="volume:get_all", maximum=LAST)
 def index(call: Call) -> dict[str, Any]:
+    if call.path.endswith("/"):  # a volume without an id
+        raise VolumeNotFound("")
     query = select(VolumeRow).where(VolumeRow.project_id == call.context.project_id).order_by(
         VolumeRow.created_at.desc(), VolumeRow.id.desc())
     return {"volumes": _shown(call.tx, list(call.tx.execute(_limited(call, query)).scalars()))}
