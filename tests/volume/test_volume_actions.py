@@ -255,9 +255,20 @@ def test_an_encrypted_volume(cloud: RunningCloud, cinder: Cinder, make: Make, se
     clone = make(source_volid=found["id"])
     assert clone["encrypted"] is True and first_bytes(cloud, clone["id"], 6) == b"LUKS\xba\xbe"
     refused(cinder, found["id"], "os-volume_upload_image", {"image_name": "x"}, 400, "encrypted")
-    refused(cinder, found["id"], "os-retype", {"new_type": "__DEFAULT__", "migration_policy": "on-demand"}, 400, "encrypted")
+    refused(cinder, found["id"], "os-retype", {"new_type": "__DEFAULT__", "migration_policy": "on-demand"}, 400, "in the clear")
     answer = cinder.http.post("/volume/v3/volumes", json={"volume": {"size": 1, "source_volid": found["id"],
                                                                       "volume_type": "__DEFAULT__"}})
     assert answer.status_code == 400 and "not compatible" in answer.text
     cinder.action(found["id"], "os-extend", {"new_size": 2}, status=202)
     assert cinder.wait(found["id"])["size"] == 2
+
+
+def test_an_encrypted_volume_moves(cloud: RunningCloud, cinder: Cinder, make: Make, secret: dict[str, Any], picture: str,
+                                   elsewhere: dict[str, str]) -> None:
+    found = make(volume_type=secret["id"], imageRef=picture)
+    cinder.action(found["id"], "os-migrate_volume", {"host": elsewhere[found[HOST]]}, status=202)
+    after = cinder.wait(found["id"])
+    assert after[HOST] == elsewhere[found[HOST]] and after["encryption_key_id"] == found["encryption_key_id"]
+    assert first_bytes(cloud, found["id"], 6) == b"LUKS\xba\xbe"
+    clone = make(source_volid=found["id"])  # opened with its key: whole
+    assert clone["encrypted"] is True

@@ -134,6 +134,7 @@ def test_lists_filter_sort_and_page(cinder: Cinder, make: Make) -> None:
     assert cinder.http.get("/volume/v3/volumes?sort=nonsense").status_code == 400
     assert cinder.http.get(f"/volume/v3/volumes?marker={NOBODY}").status_code == 404
     assert cinder.http.get("/volume/v3/volumes?limit=-1").status_code == 400
+    assert cinder.http.get("/volume/v3/volumes/").status_code == 404
     summary = cinder.get("/volumes/summary")["volume-summary"]
     assert summary["total_count"] >= 3 and mark in summary["metadata"]["mark"]
 

@@ -79,8 +79,8 @@ def _check_copy(tx: Transaction, row: VolumeRow, pool: str, encrypted: bool) -> 
     held = attachments.of_volume(tx, row.id)
     if len(held) > 1 or any(one.server_id is None or one.status != attachments.ATTACHED for one in held):
         raise InvalidVolume(f"Volume {row.id} can be copied while it is in use only when one server has it.")
-    if (row.encrypted or encrypted) and not held:
-        raise InvalidVolume(f"Volume {row.id} is encrypted: it can be copied elsewhere only while a running server has it open.")
+    if row.encrypted and not encrypted and not held:
+        raise InvalidVolume(f"Volume {row.id} is encrypted: it can be copied in the clear only while a running server has it.")
     there = VolumeRow(id=row.id, host=pool)  # as it would be
     if held and not attachments.reachable(tx, there, held[0].host or ""):
         raise InvalidVolume(f"The server that has volume {row.id} cannot reach {pool}.")

@@ -122,6 +122,8 @@ def create(call: Call, body: Create) -> dict[str, Any]:
         metadata=shapes.texts(new.metadata), hints=body.hints or {}))
     if row.backup_id is not None:
         backups.bring(call.tx, call.context, backups.get(call.tx, call.context, row.backup_id), row)
+    if row.backup_id is not None:
+        backups.bring(call.tx, call.context, backups.get(call.tx, call.context, row.backup_id), row)
     return {"volume": volume_views.made(call, row)}
 
 
@@ -155,6 +157,8 @@ def _reference(new: NewVolume, name: str) -> str | None:
 
 @routes.get("/volumes", rule="volume:get_all")
 def index(call: Call) -> dict[str, Any]:
+    if call.path.endswith("/"):  # a volume whose id is empty, as Cinder sees it
+        raise VolumeNotFound("")
     listing = _listing(call)
     rows = list(call.tx.core(lists.page(volume_views.BRIEF, SORTABLE, listing)))
     sight = volume_views.Sight.of(call)

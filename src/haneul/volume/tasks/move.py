@@ -8,6 +8,7 @@ import msgspec
 from haneul.fleet.agents import Agent, Agents
 from haneul.host.contract import Conflict, DiskSpec, NotThere
 from haneul.host.storage import VolumeFormat, VolumeSource
+from haneul.kernel import ids
 from haneul.kernel.database import Transaction
 from haneul.kernel.tasks import Fault, Task, Work
 from haneul.volume import attachments, rows, secrets, stores
@@ -47,8 +48,14 @@ def _format(word: str) -> VolumeFormat:
 @move.step(deadline=60)
 @plain
 def prepare(work: Work[MoveArguments]) -> None:
-    """A key of its own for an encrypted copy, kept before anything is written with it."""
-    work.result = {"key": secrets.new(work.cloud) if work.arguments.encrypted else None}
+    """The copy's key, sealed, before anything is written with it: the volume's own, unless that has none."""
+    row = steps.load(work)
+    work.result = {"key": (row.key or secrets.new(work.cloud)) if work.arguments.encrypted else None}
+
+
+def _key(work: Work[MoveArguments]) -> str | None:
+    sealed = work.results["prepare"]["key"]
+    return secrets.opened(work.cloud, sealed) if sealed else None
 
 
 @move.step(deadline=86400)
@@ -66,14 +73,14 @@ def copy(work: Work[MoveArguments]) -> None:
         asked = work.arguments
         row.host, row.stored_as, row.format, row.availability_zone = asked.pool, _name(work), asked.format, asked.zone
         row.type_id, row.multiattach, row.encrypted = asked.type_id, asked.multiattach, asked.encrypted
-        row.key, row.migration_status, row.previous_status = work.results["prepare"]["key"], "success", None
+        row.key, row.key_id = work.results["prepare"]["key"], (row.key_id or ids.new()) if asked.encrypted else None
+        row.migration_status, row.previous_status = "success", None
         steps.rest(tx, row)
 
 
 def _mirror(work: Work[MoveArguments], row: VolumeRow, held: AttachmentRow, disk: DiskSpec) -> bool:
     """False when the server is off: nobody has the volume open then."""
-    sealed = work.results["prepare"]["key"]
-    key = secrets.opened(work.cloud, sealed) if sealed else None
+    key = _key(work)
     stores.of(work.cloud, work.arguments.pool).create(_name(work), _format(work.arguments.format), row.size * GIB, key=key)
     source = VolumeSource(backend=stores.backend_of(work.arguments.pool), volume=_name(work),
                           format=_format(work.arguments.format), key=key)
@@ -81,8 +88,8 @@ def _mirror(work: Work[MoveArguments], row: VolumeRow, held: AttachmentRow, disk
         work.cloud.get(Agents).of(held.host or "").hypervisor.replace_disk(
             held.server_id or "", msgspec.structs.replace(disk, source=source, format=source.format))
     except (Conflict, NotThere) as error:
-        if row.encrypted or work.arguments.encrypted:
-            raise Fault("An encrypted volume can be copied elsewhere only while a running server has it.", str(error)) from error
+        if row.encrypted and not work.arguments.encrypted:
+            raise Fault("An encrypted volume can be copied in the clear only while a server runs with it.", str(error)) from error
         stores.of(work.cloud, work.arguments.pool).delete(_name(work))
         return False
     return True
@@ -95,7 +102,7 @@ def _through_transfer(work: Work[MoveArguments], row: VolumeRow) -> None:
     if (source.endpoint, source.host) != (target.endpoint, target.host) and not _shared(source, target, transfer):
         _carry(source, target, transfer)
     stores.of(work.cloud, work.arguments.pool).create_from_transfer(
-        _name(work), _format(work.arguments.format), row.size * GIB, transfer)
+        _name(work), _format(work.arguments.format), row.size * GIB, transfer, key=_key(work))
     source.transfers.drop(transfer)
     target.transfers.drop(transfer)
 
