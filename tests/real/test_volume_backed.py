@@ -1,0 +1,62 @@
+"""Servers of QEMU whose root disk is a volume: it outlives them, snapshots of it boot, and disks are found by their serials."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from real.ground import Ground, Tenant, until
+
+pytestmark = [pytest.mark.real, pytest.mark.skipif(os.geteuid() != 0, reason="a cloud needs root"), pytest.mark.timeout(1200)]
+
+
+@pytest.fixture(scope="module")
+def zero(ground: Ground) -> str:
+    """A flavor without a disk."""
+    return str(ground.admin.compute.create_flavor(name="real.on-volume", vcpus=1, ram=192, disk=0).id)
+
+
+@pytest.fixture
+def volume(blue: Tenant, ground: Ground) -> Iterator[Any]:
+    """Made of the guests' image."""
+    storage = blue.cloud.block_storage
+    made = storage.create_volume(name="root", size=1, image_id=ground.image)
+    yield until(lambda: (found := storage.get_volume(made.id)).status == "available" and found, 120, "a bootable volume")
+    storage.delete_volume(made.id, ignore_missing=True)
+    until(lambda: storage.find_volume(made.id, ignore_missing=True) is None, 60, "the end of the volume")
+
+
+def _root(source: str, id: str, **values: Any) -> dict[str, Any]:
+    return {"boot_index": 0, "source_type": source, "destination_type": "volume", "uuid": id, **values}
+
+
+def test_a_root_volume_outlives_its_servers(ground: Ground, blue: Tenant, zero: str, volume: Any) -> None:
+    storage, image_id = blue.cloud.block_storage, ""
+    shape: dict[str, Any] = {"image_id": "", "flavor_id": zero}
+    with blue.guests("backed", **shape, block_device_mapping=[_root("volume", volume.id), {
+            "boot_index": -1, "source_type": "blank", "destination_type": "volume", "volume_size": 1,
+            "delete_on_termination": True}]) as [guest]:
+        blank = next(each["id"] for each in guest.show().attached_volumes if each["id"] != volume.id)
+        serials = guest.run("for disk in /sys/block/vd*; do cat $disk/serial; echo; done").split()
+        assert serials == [volume.id[:20], blank[:20]]
+        guest.run("echo kept > kept && sync")
+        image_id = blue.cloud.compute.create_server_image(guest.id, "of-volumes", wait=False).id
+        until(lambda: blue.cloud.image.get_image(image_id).status == "active", 60, "the image of volumes")
+        guest.run("echo later > later && sync")
+    try:
+        assert storage.get_volume(volume.id).status == "available"
+        with blue.guests("backed-2", **shape, block_device_mapping=[_root("volume", volume.id)]) as [guest]:
+            assert guest.run("cat kept later").split() == ["kept", "later"]
+        with blue.guests("copied", image_id=image_id, flavor_id=zero) as [guest]:
+            assert guest.run("cat kept; ls later || true").split()[0] == "kept"
+            assert guest.attempt("cat later").returncode != 0
+            for held in guest.show().attached_volumes:
+                blue.cloud.compute.update_volume_attachment(guest.id, held["id"], delete_on_termination=True)
+    finally:
+        blue.cloud.image.delete_image(image_id, ignore_missing=True)
+        for taken in storage.snapshots():
+            storage.delete_snapshot(taken.id)
+        until(lambda: not list(storage.snapshots()), 60, "the end of all snapshots")
