@@ -196,6 +196,15 @@ class Cluster:
         for process in self.daemons.values():
             process.send_signal(signal.SIGCONT)
 
+    def empty(self) -> None:
+        """No image is left in the pool."""
+        left = self.rbd("ls", POOL).split()
+        for name in left:
+            self.rbd("snap", "purge", "--no-progress", f"{POOL}/{name}")
+        for _ in range(len(left)):  # clones before what they come from
+            for name in self.rbd("ls", POOL).split():
+                self._rbd(["rm", "--no-progress", f"{POOL}/{name}"])
+
     def memory_mib(self) -> dict[str, int]:
         """Resident, by daemon."""
         found = {}
@@ -212,6 +221,10 @@ class Cluster:
 
     def rbd(self, *words: str) -> str:
         return self._run("rbd", *words)
+
+    def _rbd(self, words: list[str]) -> None:
+        """Whatever comes of it."""
+        subprocess.run(["rbd", *words, "--conf", str(self.conf)], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS)
 
     def _run(self, program: str, *words: str) -> str:
         words = words if program == "monmaptool" else (*words, "--conf", str(self.conf))

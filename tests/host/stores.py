@@ -38,7 +38,8 @@ class Guests:
         """As QEMU's job would: all of the volume, from the level of the store's node, into a file that is prepared."""
         self.copied.append(volume)
         node = self.bench.node(volume)
-        subprocess.run(["qemu-img", "convert", "-U", "-n", "-O", format, f"json:{json.dumps(node)}", str(target)], check=True)
+        subprocess.run(["qemu-img", "convert", *self.bench.secrets(), "-U", "-n", "-O", format, f"json:{json.dumps(node)}",
+                        str(target)], check=True)
 
     def take_snapshot(self, backend: str, volume: str, snapshot: str) -> None:
         self._inside("-c", volume, snapshot)
@@ -81,13 +82,17 @@ class Bench:
                     continue
         raise AssertionError(f"no node of {volume}")
 
+    def secrets(self) -> list[str]:
+        return [word for id, secret in self.store.secrets().items()
+                for word in ("--object", f"secret,id={id},format=base64,data={secret}")]
+
     # ------------------------------------------------------------ bytes
 
     def _io(self, volume: str, command: str, key: str | None) -> str:
-        node, words = self.node(volume, key), []
+        node, words = self.node(volume, key), self.secrets()
         if key is not None:
             node = {"driver": "luks", "key-secret": "key", "file": node}
-            words = ["--object", f"secret,id=key,data={key}"]
+            words += ["--object", f"secret,id=key,data={key}"]
         done = subprocess.run(["qemu-io", *words, "-c", command, f"json:{json.dumps(node)}"], capture_output=True, text=True)
         assert not done.returncode and "rror" not in done.stdout + done.stderr, done.stdout + done.stderr
         return done.stdout

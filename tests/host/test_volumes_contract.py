@@ -17,10 +17,15 @@ GIB = 1 << 30
 SIZE = 8 * MIB
 
 
-@pytest.fixture(params=["file-raw", "file-qcow2"])
+@pytest.fixture(params=["file-raw", "file-qcow2", pytest.param("ceph-raw", marks=pytest.mark.real)])
 def bench(request: pytest.FixtureRequest, state: Path) -> Iterator[Bench]:
     driver, _, format = request.param.partition("-")
-    yield Bench(state, {"driver": driver}, format)  # type: ignore[arg-type]
+    if driver == "file":
+        yield Bench(state, {"driver": driver}, format)  # type: ignore[arg-type]
+        return
+    cluster = request.getfixturevalue("ceph_cluster")
+    yield Bench(state, cluster.options(), format)  # type: ignore[arg-type]
+    cluster.empty()
 
 
 @pytest.fixture

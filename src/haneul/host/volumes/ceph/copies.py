@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,31 +12,33 @@ from pathlib import Path
 from haneul.host.contract import HostError
 from haneul.host.disks.file.tools import qemu_img
 from haneul.host.volumes.ceph.cluster import Cluster
+from haneul.host.volumes.file.copies import DRIVERS, node
 
 STORE, LUKS = "store", "luks"  # secrets of qemu-img
 LUKS_OPTIONS = f"key-secret={LUKS},iter-time=10"  # a key is 256 bits of chance: many iterations would only cost time
 LIMITS = (8 << 30, 4 * 3600)  # bytes of address space: librados has many threads, each with its stack and heap; seconds of CPU
-TRANSFER_FORMATS = {"vhd": "vpc"}  # OpenStack's names where QEMU has others
 
 
 class Copies:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    def write(self, file: Path, format: str, image: str, key: str | None = None) -> None:
-        """A file's data into an image that is large enough and empty."""
+    def write(self, file: Path, image: str, key: str | None = None) -> None:
+        """A transfer's data into an image that is large enough and empty."""
+        source = f"json:{json.dumps(node(file, file.suffix[1:]))}"
         with _secrets({STORE: self._cluster.key(), LUKS: _base64(key)}) as (objects, fds):
-            words = ["convert", *objects, "-n", "-W", "-m", "8", "-f", format, "--target-image-opts"]
+            words = ["convert", *objects, "-n", "-W", "-m", "8", "--target-image-opts"]
             if key is None:
                 words += ["--target-is-zero"]
-            _qemu_img([*words, str(file), self._image(image, luks=key is not None)], fds)
+            _qemu_img([*words, source, self._image(image, luks=key is not None)], fds)
 
     def read(self, image: str, snapshot: str, file: Path, format: str) -> None:
         """An image's bytes as they lie into an empty file; zeros become holes."""
         with _secrets({STORE: self._cluster.key()}) as (objects, fds):
             source = f"{self._image(image)},snapshot={snapshot}"
-            _qemu_img(["convert", *objects, "-W", "-m", "8", "--image-opts", "-O", TRANSFER_FORMATS.get(format, format), source,
-                       str(file)], fds)
+            options = ["-o", "force_size=on"] if format == "vhd" else []
+            _qemu_img(["convert", *objects, "-W", "-m", "8", "--image-opts", "-O", DRIVERS[format], *options, source, str(file)],
+                      fds)
 
     def luks_header(self, image: str, key: str, grow: Callable[[int], None]) -> None:
         """The header of an empty encrypted disk at the start of an image, once `grow` has made room for so many bytes of it."""

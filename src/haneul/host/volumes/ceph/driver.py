@@ -15,7 +15,8 @@ import logging
 import threading
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
@@ -25,6 +26,7 @@ from haneul.host.segments import segment
 from haneul.host.storage import StoredVolume, StoreState, TransferState, VolumeFormat, VolumeSource
 from haneul.host.volumes.ceph.cluster import EBUSY, EEXIST, ENOENT, ENOTEMPTY, LONG_SECONDS, Cluster, Failed, Options
 from haneul.host.volumes.ceph.copies import Copies
+from haneul.host.volumes.file import luks
 from haneul.host.volumes.store import Setting, Store
 
 MAKING, DELETED, COPY = ".making-", ".deleted-", ".copy-"
@@ -33,6 +35,7 @@ SIZE = "haneul.size"  # image-meta, while a revert runs: the size to go back to
 WATCHER_SECONDS = 40.0  # a client that was killed counts as one that has the image open for 30
 LISTINGS = 10  # tries
 MIB = 1 << 20
+LARGEST = 1 << 56
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ class Ceph(Store):
     Options: ClassVar[type[Struct]] = Options
     networked: ClassVar[bool] = True
 
-    def __init__(self, setting: Setting, options: Options) -> None:
+    def __init__(self, setting: Setting, options: Any) -> None:
         super().__init__(setting, options)
         self._pool = segment(options.pool)
         self._cluster = Cluster(options, setting.folder)
@@ -112,6 +115,7 @@ class Ceph(Store):
 
     def create(self, name: str, format: VolumeFormat, size_bytes: int, key: str | None = None) -> StoredVolume:
         self._must_be_raw(format)
+        size_bytes = _rounded(size_bytes)
         with self.locked(name):
             if key is not None:
                 return self._make_encrypted(name, size_bytes, key)
@@ -129,22 +133,33 @@ class Ceph(Store):
     def create_from_transfer(self, name: str, format: VolumeFormat, size_bytes: int, transfer: str,
                              key: str | None = None) -> StoredVolume:
         self._must_be_raw(format)
+        size_bytes = _rounded(size_bytes)
         with self.locked(name):
             if not self._exists(name):
-                path, needed = self.setting.transfers.file(transfer), self.setting.transfers.virtual_bytes(transfer)
-                if needed > size_bytes:
-                    raise Refused(f"transfer {transfer} has {needed} bytes and the volume would have {size_bytes}")
-                data = path.stat().st_blocks * 512
-                if data > self._cluster.capacity()[1]:
-                    raise NoRoom(f"pool {self._pool} has no room for {data} bytes")
-                making = self._begin(name, size_bytes, key)
-                self._copies.write(path, "raw" if path.suffix == ".iso" else path.suffix[1:], making, key)
-                self._finish(name)
+                self._bring(name, size_bytes, transfer, key)
             return self.volume(name)
+
+    def _bring(self, name: str, size_bytes: int, transfer: str, key: str | None) -> None:
+        path, needed = self.setting.transfers.file(transfer), self.setting.transfers.virtual_bytes(transfer)
+        header = 0
+        if key is not None and path.suffix == ".raw" and luks.opens(path, key):  # a backup of such a volume
+            header = luks.header_bytes(path)
+        if needed - header > size_bytes:
+            raise Refused(f"transfer {transfer} has {needed - header} bytes and the volume would have {size_bytes}")
+        data = path.stat().st_blocks * 512
+        if data > self._cluster.capacity()[1]:
+            raise NoRoom(f"pool {self._pool} has no room for {data} bytes")
+        making = self._begin(name, size_bytes + header, None if header else key)
+        if header:
+            self._cluster.rbd("image-meta", "set", f"{self._pool}/{making}", HEADER, str(header))
+        self._copies.write(path, making, None if header else key)
+        self._finish(name)
 
     def clone(self, name: str, format: VolumeFormat, size_bytes: int, source: str, snapshot: str | None = None,
               key: str | None = None) -> StoredVolume:
         self._must_be_raw(format)
+        size_bytes = _rounded(size_bytes)
+        segment(source)
         with self.locked(name):
             if self._exists(name):
                 return self.volume(name)
@@ -152,15 +167,15 @@ class Ceph(Store):
             return StoredVolume(name=name, format="raw", size_bytes=size_bytes)
 
     def _clone(self, name: str, size_bytes: int, source: str, snapshot: str | None, key: str | None) -> None:
-        moment = segment(snapshot) if snapshot else f"{COPY}{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        moment = segment(snapshot) if snapshot is not None else f"{COPY}{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         if snapshot is None:
             self._take(source, moment)
         making = f"{MAKING}{name}"
         try:
             size = self._info(f"{source}@{moment}")["size"]
             header = self._header(source, size)
-            if (header > 0) != (key is not None):
-                raise Refused(f"volume {source} is {'' if header else 'not '}encrypted")
+            if key is not None and not header:
+                raise Refused(f"volume {source} is not encrypted, and its copy shares its data")
             there = size - header
             if there > size_bytes:
                 raise Refused(f"volume {source} has {there} bytes and its copy would have {size_bytes}")
@@ -204,6 +219,7 @@ class Ceph(Store):
         return self.grow(name, size_bytes, key)
 
     def grow(self, name: str, size_bytes: int, key: str | None = None) -> StoredVolume:  # noqa: ARG002
+        size_bytes = _rounded(size_bytes)
         with self.locked(name):
             info = self._info(name)
             size = info["size"]
@@ -217,6 +233,9 @@ class Ceph(Store):
     def rename(self, name: str, to: str) -> None:
         self.must_be_free(name)
         with self.locked(name, to):
+            if name == to:
+                self._info(name)
+                return
             ended = self._cluster.rbd("rename", self._spec(name), self._spec(to), fine=(ENOENT, EEXIST))
             if isinstance(ended, Failed):
                 if ended.code == EEXIST:
@@ -258,7 +277,7 @@ class Ceph(Store):
                format: Literal["raw", "qcow2", "vmdk", "vdi", "vhd", "vhdx"] = "raw") -> TransferState:
         with self.setting.transfers.made(transfer, format) as path:
             if path is not None:
-                moment = snapshot or f"{COPY}{hashlib.sha256(transfer.encode()).hexdigest()[:16]}"
+                moment = snapshot if snapshot is not None else f"{COPY}{hashlib.sha256(transfer.encode()).hexdigest()[:16]}"
                 if snapshot is None:
                     self._take(name, moment)
                 else:
@@ -322,6 +341,13 @@ class Ceph(Store):
 
     # ------------------------------------------------------------ small questions
 
+    @contextmanager
+    def locked(self, *names: str) -> Iterator[None]:
+        for name in names:
+            segment(name)
+        with super().locked(*names):
+            yield
+
     def _spec(self, name: str, snapshot: str | None = None) -> str:
         suffix = "" if snapshot is None else f"@{segment(snapshot)}"
         return f"{self._pool}/{segment(name)}{suffix}"
@@ -360,3 +386,9 @@ class Ceph(Store):
 
     def _remove(self, name: str) -> None:
         self._patiently("rm", "--no-progress", f"{self._pool}/{name}", fine=(ENOENT,))
+
+
+def _rounded(size_bytes: int) -> int:
+    if not 0 < size_bytes <= LARGEST:
+        raise Refused(f"a volume of {size_bytes} bytes")
+    return -(-size_bytes // 512) * 512
