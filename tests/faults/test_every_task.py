@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 import haneul.rooms  # noqa: F401 - defines every task
-from faults import attached_scenarios, backed_scenarios, group_scenarios, scenarios, volume_scenarios
+from faults import (
+    attached_scenarios,
+    backed_scenarios,
+    backup_scenarios,
+    group_scenarios,
+    held_scenarios,
+    scenarios,
+    volume_scenarios,
+)
 from faults.harness import Case, assert_sound, cases, injected
 from faults.scenarios import Scenario, Stage
 from haneul.kernel.tasks import registered
@@ -13,7 +21,7 @@ from running import wait_until
 
 pytestmark = pytest.mark.faults
 SCENARIOS = {**scenarios.SCENARIOS, **volume_scenarios.SCENARIOS, **group_scenarios.SCENARIOS, **backed_scenarios.SCENARIOS,
-             **attached_scenarios.SCENARIOS}
+             **attached_scenarios.SCENARIOS, **backup_scenarios.SCENARIOS}
 
 
 def ours(kind: str) -> bool:
@@ -32,6 +40,17 @@ def test_nothing_is_stuck_leaked_or_double(stage: Stage, case: Case) -> None:
 @pytest.mark.parametrize("case", cases(backed_scenarios.BACKED.__contains__), ids=str)
 def test_nor_is_it_with_servers_on_volumes(stage: Stage, case: Case) -> None:
     _carry_out(stage, case, backed_scenarios.BACKED[case.kind])
+
+
+@pytest.mark.parametrize("case", cases(held_scenarios.HELD.__contains__), ids=str)
+def test_nor_is_it_while_a_server_has_the_volume(stage: Stage, case: Case) -> None:
+    _carry_out(stage, case, held_scenarios.HELD[case.kind])
+
+
+@pytest.mark.parametrize("of", held_scenarios.COPIES)
+@pytest.mark.parametrize("case", cases("volume.create".__eq__), ids=str)
+def test_nor_is_it_of_copies(stage: Stage, case: Case, of: str) -> None:
+    _carry_out(stage, case, held_scenarios.COPIES[of])
 
 
 def _carry_out(stage: Stage, case: Case, scenario: Scenario) -> None:

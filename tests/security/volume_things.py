@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 PREFIX = "/volume/v3"
 OWNED = {"block-storage.volume_id", "block-storage.snapshot_id", "block-storage.group_id",
-         "block-storage.group_snapshot_id", "block-storage.attachment_id", "compute.os-volumes.volume_id",
-         "compute.os-snapshots.snapshot_id"}
+         "block-storage.group_snapshot_id", "block-storage.attachment_id", "block-storage.backup_id",
+         "compute.os-volumes.volume_id", "compute.os-snapshots.snapshot_id"}
 
 
 def make(things: Things) -> None:
@@ -25,6 +25,7 @@ def make(things: Things) -> None:
                                                   metadata={"key": "v"})
     ids["compute.os-volumes.volume_id"] = ids["block-storage.volume_id"]
     ids["compute.os-snapshots.snapshot_id"] = ids["block-storage.snapshot_id"]
+    ids["block-storage.backup_id"] = _available(things, "backup", volume_id=ids["block-storage.volume_id"])
     _group(things)
     _attachments(things)
 

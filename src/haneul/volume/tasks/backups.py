@@ -129,13 +129,9 @@ def keep(work: Work[OnBackup]) -> None:
         manifest = store.write(backup.container or "", manifest, _extents(agent, copy.id), _reader(agent, copy.id), parent)
     except OSError as error:
         raise Fault("The backup could not be written.", str(error), code=steps.NO_ROOM) from error
-    agent.transfers.drop(copy.id)  # before the commit: what comes after it, a crash would leave undone
     with work.commit() as tx:
         row = row_of(tx, work)
         row.object_count, row.stored_bytes = manifest.own(), store.size_of(row.container or "", row.id)
-        if row.status != "deleting":
-            put(row, "available")
-        _settle(tx, work)
 
 
 @keep.undo
@@ -144,6 +140,19 @@ def unkeep(work: Work[OnBackup]) -> None:
         row = by_id(tx, work.arguments.backup_id)
     if row is not None:
         BackupStore.of(work.cloud).remove(row.container or "", row.id)
+
+
+@create_backup.step(deadline=600)
+@plain
+def finish(work: Work[OnBackup]) -> None:
+    """A step of its own: while `keep` may run again, the copy must be there."""
+    _, volume = _both(work)
+    stores.agent(work.cloud, volume.host).transfers.drop(_copy_of(work))
+    with work.commit() as tx:
+        row = row_of(tx, work)
+        if row.status != "deleting":
+            put(row, "available")
+        _settle(tx, work)
 
 
 @create_backup.failed
