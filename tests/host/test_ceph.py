@@ -175,7 +175,8 @@ def test_encrypted(store: Driver) -> None:
             store.node(VolumeSource(backend="ceph", volume=name, key=key))
 
 
-def test_what_fails_half_way_leaves_nothing(store: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_half_way_leaves_nothing(store: Driver, ceph_cluster: Cluster, state: Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
     source = bring(store, b"data", DISK_BYTES)
     with pytest.raises(Refused):
         store.create_from_transfer("a", "raw", DISK_BYTES // 2, source)
@@ -185,8 +186,12 @@ def test_what_fails_half_way_leaves_nothing(store: Driver, monkeypatch: pytest.M
         patch.setattr(store._copies, "write", lambda *_: (_ for _ in ()).throw(HostError("broken off")))
         store.create_from_transfer("a", "raw", DISK_BYTES, source)
     assert store.volumes() == []
+    assert ceph_cluster.rbd("ls", POOL).split() == [".making-a"]
     store.create_from_transfer("a", "raw", DISK_BYTES, source)
     assert content(store, "a").startswith(b"data")
+    ceph_cluster.rbd("create", f"{POOL}/.making-b", "--size", "1M")
+    open_store(ceph_cluster, state / "next").state()  # an agent that is not asked for it again
+    wait(lambda: ceph_cluster.rbd("ls", POOL).split() == ["a"], "what an agent left that was killed")
 
 
 def test_a_full_pool(store: Driver, monkeypatch: pytest.MonkeyPatch) -> None:

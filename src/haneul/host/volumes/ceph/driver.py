@@ -1,6 +1,6 @@
 """The verbs of `Volumes` on RBD. Images and snapshots have the control plane's names; names that begin with a dot are ours:
 
-    .making-<name>    an image on its way; swept when it is made again
+    .making-<name>    an image on its way; swept when it is made again, or by the next agent
     .deleted-<hex>    deleted, and clones still share its data; removed when the last of them is gone or no longer needs it
     @.copy-<hex>      the moment of a copy that is being made
 
@@ -50,7 +50,7 @@ class Ceph(Store):
         self._cluster = Cluster(options, setting.folder)
         self._copies = Copies(self._cluster)
         self._sweeping = threading.Lock()
-        self._unswept = True  # there may be some of an agent before
+        self._unswept = self._fresh = True  # there may be some of an agent before
 
     # ------------------------------------------------------------ what there is
 
@@ -323,10 +323,20 @@ class Ceph(Store):
         if self._unswept and not self._sweeping.locked():
             threading.Thread(target=self._sweep, name=f"sweep-{self.setting.name}", daemon=True).start()
 
+    def _drop_unfinished(self) -> None:
+        """Of an agent that was killed. One that is being made now has its lock held until it has another name."""
+        for name in self._cluster.ask("ls", self._pool) or []:
+            if name.startswith(MAKING):
+                with self.locked(name.removeprefix(MAKING)):
+                    self._remove(name)
+        self._fresh = False
+
     def _sweep(self) -> None:
         """Deleted images whose clones are gone; one that goes may have been the last clone of another."""
         with self._sweeping:
             try:
+                if self._fresh:
+                    self._drop_unfinished()
                 gone = True
                 while gone:
                     self._unswept, gone = False, False
