@@ -379,3 +379,33 @@ def test_the_old_door(nova: Nova, cinder: Cinder, zero: str) -> None:
     nova.call("DELETE", f"/servers/{server['id']}")
     nova.wait_gone(server["id"])
     cinder.wait_gone(attached(server)[0])
+
+
+def test_several_servers_have_a_volume_each(nova: Nova, cinder: Cinder, picture: str, zero: str) -> None:
+    before = {each["id"] for each in cinder.get("/volumes")["volumes"]}
+    reservation = nova.call("POST", "/servers", {"server": {
+        "name": "several", "flavorRef": zero, "imageRef": "", "networks": "none", "min_count": 2, "return_reservation_id": True,
+        "block_device_mapping_v2": [root("image", picture, volume_size=1, delete_on_termination=True)]}}, status=202)
+    ids = [each["id"] for each in nova.get("/servers/detail")["servers"]
+           if each["OS-EXT-SRV-ATTR:reservation_id"] == reservation["reservation_id"]]
+    volumes = {attached(nova.wait(id, "ACTIVE"))[0] for id in ids}
+    assert len(ids) == len(volumes) == 2
+    for id in ids:
+        nova.call("DELETE", f"/servers/{id}")
+    wait_until(lambda: {each["id"] for each in cinder.get("/volumes")["volumes"]} == before, what="the end of their volumes")
+
+
+def test_a_deletion_overtakes_a_boot(nova: Nova, cinder: Cinder, picture: str, zero: str) -> None:
+    """Whatever the volumes were doing: those that were to end with the server do, and no other is held."""
+    before = {each["id"] for each in cinder.get("/volumes")["volumes"]}
+    made = nova.call("POST", "/servers", {"server": {
+        "name": "overtaken", "flavorRef": zero, "imageRef": "", "networks": "none", "block_device_mapping_v2": [
+            root("image", picture, volume_size=1, delete_on_termination=True),
+            {"source_type": "blank", "destination_type": "volume", "volume_size": 1}]}}, status=202)["server"]
+    nova.call("DELETE", f"/servers/{made['id']}")
+    nova.wait_gone(made["id"])
+    kept = wait_until(lambda: (left := {each["id"] for each in cinder.get("/volumes")["volumes"]} - before) and len(left) == 1
+                      and left, what="one volume left").pop()
+    cinder.wait(kept)
+    cinder.call("DELETE", f"/volumes/{kept}")
+    cinder.wait_gone(kept)

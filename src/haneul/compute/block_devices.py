@@ -295,16 +295,16 @@ def _named(found: Plan, flavor: FlavorRow, devices: list[Device]) -> Plan:
     guest does."""
     wanted = sorted((device for device in devices if device.destination == "volume"), key=lambda device: (
         device.boot_index if device.boot_index is not None and device.boot_index >= 0 else 1 << 16))
-    used = set() if found.on_volume else {_plain(found.root_name)}
+    if found.on_volume:
+        found.root_name = f"/dev/{next_name(set(), wanted[0].bus)}"
+        found.volumes, wanted = [replace(wanted[0], name=found.root_name)], wanted[1:]
     local = found.local
     beside = bool(flavor.ephemeral) + bool(flavor.swap) if local is None else len(local.ephemeral) + bool(local.swap)
-    used |= {f"vd{letter}" for letter in "bcd"[:beside]}
+    used = {_plain(found.root_name), *(f"{_plain(found.root_name)[:-1]}{letter}" for letter in "bcd"[:beside])}
     for device in wanted:
         name = next_name(used, device.bus)
         used.add(name)
         found.volumes.append(replace(device, name=f"/dev/{name}"))
-    if found.on_volume:
-        found.root_name = found.volumes[0].name or found.root_name
     return found
 
 

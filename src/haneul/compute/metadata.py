@@ -160,7 +160,7 @@ def _mapping(guest: Guest) -> dict[str, str]:
     beside = [volume for volume in guest.volumes if volume.boot_index != 0 and volume.mountpoint]
     found |= {f"ebs{number}": volume.mountpoint or "" for number, volume in enumerate(beside)}
     local = guests.local_disks(guests.of(guest.row))
-    return found | {name: f"/dev/vd{letter}" for name, letter in zip(local, "bcdefgh", strict=False)}
+    return found | {name: f"{root[:-1]}{letter}" for name, letter in zip(local, "bcdefgh", strict=False)}
 
 
 def ec2_text(tree: Any, path: list[str]) -> str | None:

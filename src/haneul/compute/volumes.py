@@ -56,8 +56,7 @@ def taken(tx: Transaction, row: ServerRow) -> set[str]:
     root = row.root_device_name or "/dev/vda"
     found = {root, *(attachment.mountpoint for attachment in of(tx, row) if attachment.mountpoint)}
     names = _names(root)
-    while len(found) < len(guests.local_disks(guests.of(row))) + 1:
-        found.add(next(names))
+    found |= {next(names) for _ in range(len(guests.local_disks(guests.of(row))) + 1)}
     return {name.rstrip("0123456789") for name in found}
 
 
