@@ -60,3 +60,43 @@ def test_a_root_volume_outlives_its_servers(ground: Ground, blue: Tenant, zero: 
         for taken in storage.snapshots():
             storage.delete_snapshot(taken.id)
         until(lambda: not list(storage.snapshots()), 60, "the end of all snapshots")
+
+
+@pytest.fixture
+def encrypted(ground: Ground) -> Iterator[str]:
+    """A volume type whose volumes are LUKS."""
+    storage = ground.admin.block_storage
+    made = storage.create_type(name="real-luks")
+    storage.create_type_encryption(made, provider="luks", cipher="aes-xts-plain64", key_size=256, control_location="front-end")
+    yield str(made.name)
+    storage.delete_type(made)
+
+
+def test_an_encrypted_root_volume_through_the_actions(ground: Ground, blue: Tenant, zero: str, encrypted: str) -> None:
+    """Whatever starts QEMU again hands it the key again."""
+    compute = blue.cloud.compute
+    compute.default_microversion = "2.93"
+    try:
+        with blue.guests("locked", image_id="", flavor_id=zero, block_device_mapping=[_root(
+                "image", ground.image, volume_size=1, volume_type=encrypted, delete_on_termination=True)]) as [guest]:
+            [held] = guest.show().attached_volumes
+            assert blue.cloud.block_storage.get_volume(held["id"]).is_encrypted
+            guest.run("echo kept > kept && sync")
+            compute.suspend_server(guest.id)
+            guest.until("SUSPENDED")
+            compute.resume_server(guest.id)
+            guest.until("ACTIVE")
+            assert guest.run("cat kept") == "kept"
+            compute.shelve_server(guest.id)
+            guest.until("SHELVED_OFFLOADED")
+            assert blue.cloud.block_storage.get_volume(held["id"]).status == "reserved"
+            compute.unshelve_server(guest.id)
+            guest.until("ACTIVE")
+            guest.until_login()
+            assert guest.run("cat kept") == "kept"
+            compute.rebuild_server(guest.id, ground.image)
+            guest.until("ACTIVE", 300)
+            guest.until_login()
+            assert guest.attempt("cat kept").returncode != 0
+    finally:
+        compute.default_microversion = None
