@@ -9,12 +9,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
 from guests import Machine
+from msgspec import structs
 from stores import KEY, MIB, Bench
 
 from haneul.host import volumes
@@ -78,6 +80,17 @@ def test_a_revert_that_was_cut_short_gives_the_size_back(bench: Bench, monkeypat
     bench.restart()
     assert bench.store.volume("a").size_bytes == 2 * SIZE and bench.has("a", 1)
     assert not list(folder_of(bench).glob(".revert-*"))
+
+
+def test_nobody_waits_longer_than_his_caller(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.store.create("a", "raw", SIZE)
+    monkeypatch.setattr(bench.store, "setting", structs.replace(bench.store.setting, patience=0.05))
+    with ThreadPoolExecutor(1) as other, bench.store.locked("a"):
+        for attempt in (lambda: bench.store.delete("a"), lambda: bench.store.clone("b", "raw", SIZE, "a")):
+            with pytest.raises(HostError, match="still being worked on"):
+                other.submit(attempt).result()
+        bench.store.snapshot("a", "s")  # who has it may go on
+    assert bench.store.clone("b", "raw", SIZE, "a").name == "b"  # what was not had is not kept
 
 
 # ---------------------------------------------------------------- stores that are full, gone or odd

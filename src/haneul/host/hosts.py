@@ -59,7 +59,8 @@ def open_hosts(config: Config, paths: Paths) -> list[Host]:
     count = config.host.fake_hosts
     names = [name] if not fake or count == 1 else [f"{name}-{number:04d}" for number in range(1, count + 1)]
     transfers = TransferFiles(paths.host / "transfers")
-    volumes = Backends(config.volume.backends, {name, *names}, paths.host / "volumes", transfers)
+    volumes = Backends(config.volume.backends, {name, *names}, paths.host / "volumes", transfers,
+                       config.host.timeout_seconds)
     hosts = [(_fake_host if fake else _real_host)(config, paths, each, volumes) for each in names]
     volumes.users += [host.hypervisor for host in hosts]  # type: ignore[misc]
     return hosts

@@ -24,16 +24,18 @@ COMMON = ("driver", "host", "volume_backend_name", "availability_zone")  # keys 
 
 
 class Backends:
-    """`names` are those of the agent's hosts: back ends of other hosts are not served, but a networked one is reached."""
+    """`names` are those of the agent's hosts: back ends of other hosts are not served, but a networked one is reached. Callers
+    wait `call_seconds` for an answer."""
 
     def __init__(self, tables: dict[str, dict[str, Any]], names: Collection[str], folder: Path,
-                 transfers: TransferFiles) -> None:
+                 transfers: TransferFiles, call_seconds: float = 60.0) -> None:
         self.transfers = transfers
         self.users: list[Users] = []
         self._served: dict[str, Store] = {}
         self._reached: dict[str, Store] = {}
         for name, table in tables.items():
-            setting = Setting(name=_checked(name), folder=folder / name, transfers=transfers, users=self.users)
+            setting = Setting(name=_checked(name), folder=folder / name, transfers=transfers, users=self.users,
+                              patience=call_seconds + 15.0)
             kind, options = _driver(name, table)
             if not table.get("host") or table["host"] in names:
                 self._served[name] = kind(setting, options)

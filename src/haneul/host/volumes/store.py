@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from msgspec import Struct
 
-from haneul.host.contract import Conflict
+from haneul.host.contract import Conflict, HostError
 from haneul.host.storage import StoredVolume, Volumes, VolumeSource
 from haneul.host.volumes.transfers import TransferFiles
 from haneul.host.volumes.users import Users
@@ -31,6 +31,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     folder: Path
     transfers: TransferFiles
     users: list[Users]
+    patience: float = 75.0  # seconds after which nobody waits for an answer any more
 
 
 class NoOptions(Struct, forbid_unknown_fields=True):
@@ -77,10 +78,13 @@ class Store(Volumes):
     @contextmanager
     def locked(self, *names: str) -> Iterator[None]:
         """Volumes that nobody else in this agent changes during the block. Sorted, so that two who want the same two never wait
-        for each other. A verb that is asked again while it runs waits here for the first."""
+        for each other. A verb that is asked again while it runs waits here for the first, as long as somebody waits for it:
+        threads are not to pile up behind a copy that takes an hour."""
         with ExitStack() as held:
             for name in sorted(set(names)):
                 with self._guard:
                     lock = self._locks.setdefault(name, threading.RLock())
-                held.enter_context(lock)
+                if not lock.acquire(timeout=self.setting.patience):
+                    raise HostError(f"volume {name} is still being worked on")
+                held.callback(lock.release)
             yield
