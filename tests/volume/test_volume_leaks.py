@@ -13,7 +13,7 @@ from haneul.kernel import clock, ids
 from haneul.kernel.leaks import LeakRow
 from haneul.kernel.tasks import TaskRow
 from haneul.volume import stores
-from haneul.volume.model import SnapshotRow, VolumeRow
+from haneul.volume.model import BackupRow, SnapshotRow, VolumeRow
 from running import RunningCloud
 
 POOL = "host-1@file#file"
@@ -134,3 +134,17 @@ def test_nothing_that_is_being_made_is_a_leak(cloud: RunningCloud, cinder: Cinde
     for id in made:
         cinder.wait(id)
         assert not told(cloud, "volume", f"volume-{id}")
+
+
+def test_a_backup_that_waits_for_no_task(cloud: RunningCloud, cinder: Cinder, make: Make) -> None:
+    volume = make()
+    made = cinder.call("POST", "/backups", {"backup": {"volume_id": volume["id"]}}, status=202)["backup"]
+    cinder.wait(made["id"], kind="backups")
+    for busy, rest in (("restoring", "available"), ("deleting", "error_deleting")):
+        with cloud.cloud.database.write() as tx:
+            tx.execute(update(BackupRow).where(BackupRow.id == made["id"]).values(
+                status=busy, updated_at=clock.now() - timedelta(seconds=3600)))
+        mend(cloud)
+        assert cinder.get(f"/backups/{made['id']}")["backup"]["status"] == rest
+    cinder.call("DELETE", f"/backups/{made['id']}", status=202)
+    cinder.wait_gone(made["id"], kind="backups")

@@ -24,7 +24,7 @@ from haneul.kernel.reconcilers import reconciler
 from haneul.kernel.tasks import Again, Fault, TaskRow
 from haneul.kernel.tasks.model import ACTIVE, FAILED
 from haneul.volume import attachments, pools, rows, stores
-from haneul.volume.model import PoolRow, SnapshotRow, VolumeRow
+from haneul.volume.model import BackupRow, PoolRow, SnapshotRow, VolumeRow
 from haneul.volume.tasks import images
 
 log = structlog.get_logger("leaks")
@@ -37,7 +37,9 @@ _ENDS: dict[str, str | None] = {
     "creating": "error", "deleting": "error_deleting", "extending": "error_extending", "managing": "error_managing",
     "restoring-backup": "error_restoring", "reverting": "error", "downloading": "error", "uploading": None, "retyping": None,
     "backing-up": None}
-_SNAPSHOT_ENDS = {"creating": "error", "deleting": "error_deleting", "restoring": "available"}
+_SNAPSHOT_ENDS = {"creating": "error", "deleting": "error_deleting", "restoring": "available",
+                  "backing-up": "available"}
+_BACKUP_ENDS = {"creating": "error", "deleting": "error_deleting", "restoring": "available"}
 
 
 @reconciler("volume.leaks", every=60.0)
@@ -47,7 +49,7 @@ def find(cloud: Cloud) -> int:
         known = [row for row in tx.execute(select(PoolRow)).scalars() if pools.is_alive(row, now)]
     mended = sum(_of_pool(cloud, pool) for pool in known)
     mended += sum(_of_transfers(cloud, host) for host in sorted({pool.host for pool in known}))
-    return mended + _of_volumes(cloud) + _of_snapshots(cloud)
+    return mended + _of_volumes(cloud) + _of_snapshots(cloud) + _of_backups(cloud)
 
 
 # ---------------------------------------------------------------- back ends
@@ -174,4 +176,21 @@ def _of_snapshots(cloud: Cloud) -> int:
             row.status, row.updated_at = _SNAPSHOT_ENDS[row.status], clock.now()
     for id, status in told:
         note(cloud, "volume_status", None, id, f"a snapshot that was {status} without a task")
+    return len(told)
+
+
+def _of_backups(cloud: Cloud) -> int:
+    """A backup is worked on by a task of its volume, of the volume that it is restored to, or of itself."""
+    told = []
+    limit = clock.now() - timedelta(seconds=STUCK_SECONDS)
+    active: Any = select(TaskRow.resource).where(TaskRow.state.in_(ACTIVE), TaskRow.resource.is_not(None))
+    with cloud.database.write() as tx:
+        for row in tx.execute(select(BackupRow).where(
+                BackupRow.status.in_(list(_BACKUP_ENDS)), func.coalesce(BackupRow.updated_at, BackupRow.created_at) < limit,
+                ("volume:" + BackupRow.volume_id).not_in(active), ("backup:" + BackupRow.id).not_in(active),
+                ("volume:" + func.coalesce(BackupRow.restore_volume_id, "")).not_in(active))).scalars():
+            told.append((row.id, row.status))
+            row.status, row.updated_at = _BACKUP_ENDS[row.status], clock.now()
+    for id, status in told:
+        note(cloud, "volume_status", None, id, f"a backup that was {status} without a task")
     return len(told)
