@@ -291,6 +291,10 @@ def test_an_image_of_a_volume_backed_server(cloud: RunningCloud, nova: Nova, cin
     nova.wait(first["id"], "ACTIVE")
     [taken] = [each for each in cinder.get("/snapshots")["snapshots"] if each["name"] == "snapshot for of-volumes"]
     assert taken["status"] == "available" and taken["id"] in made.properties["block_device_mapping"]
+    volume = cinder.call("POST", "/volumes", {"volume": {"size": 1, "imageRef": image_id}}, version="3.46")["volume"]
+    assert cinder.wait(volume["id"])["snapshot_id"] == taken["id"]  # the image has no data that it could be made of
+    cinder.call("DELETE", f"/volumes/{volume['id']}")
+    cinder.wait_gone(volume["id"])
     second = boot(imageRef=image_id, flavorRef=zero)
     assert second["image"] == ""
     [copy] = attached(second)

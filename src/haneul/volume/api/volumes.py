@@ -9,12 +9,13 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import ColumnElement, and_, false, func, or_, select
 
+from haneul.image import images
 from haneul.kernel import clock, ids
-from haneul.kernel.errors import BadRequest, Forbidden
+from haneul.kernel.errors import BadRequest, Forbidden, NotFound
 from haneul.kernel.wire import paging
 from haneul.kernel.wire.call import Call, Reply
 from haneul.kernel.wire.routes import Routes
-from haneul.volume import backups, volumes
+from haneul.volume import backups, snapshots, volumes
 from haneul.volume.api import lists, shapes, volume_views
 from haneul.volume.api.shapes import Body, Description, LooseMetadata, Name
 from haneul.volume.api.volume_views import VOLUMES
@@ -112,16 +113,18 @@ def create(call: Call, body: Create) -> dict[str, Any]:
                          "create multiattach volumes.")
     if new.consistencygroup_id:
         raise GroupNotFound(new.consistencygroup_id)
+    image_id, snapshot_id = _image(image_id), _reference(new, "snapshot_id")
+    if image_id is not None and snapshot_id is None and call.version >= (3, 46):
+        snapshot_id = _snapshot_behind(call, image_id)
+        image_id = image_id if snapshot_id is None else None
     row = volumes.create(call.tx, call.context, volumes.Wish(
         size=_size(new), name=shapes.stripped(new.display_name if new.display_name is not None else new.name),
         description=shapes.stripped(
             new.display_description if new.display_description is not None else new.description),
-        type_id=new.volume_type or None, image_id=_image(image_id), snapshot_id=_reference(new, "snapshot_id"),
+        type_id=new.volume_type or None, image_id=image_id, snapshot_id=snapshot_id,
         source_volid=_reference(new, "source_volid"), backup_id=_reference(new, "backup_id"),
         group_id=_reference(new, "group_id"), availability_zone=new.availability_zone,
         metadata=shapes.texts(new.metadata), hints=body.hints or {}))
-    if row.backup_id is not None:
-        backups.bring(call.tx, call.context, backups.get(call.tx, call.context, row.backup_id), row)
     if row.backup_id is not None:
         backups.bring(call.tx, call.context, backups.get(call.tx, call.context, row.backup_id), row)
     return {"volume": volume_views.made(call, row)}
@@ -145,6 +148,23 @@ def _image(reference: str | None) -> str | None:
     if not ids.is_uuid(image_id):
         raise BadRequest("Invalid image identifier or unable to access requested image.")
     return image_id
+
+
+def _snapshot_behind(call: Call, image_id: str) -> str | None:
+    """The boot volume's snapshot that an image of a volume-backed server says of: the image has no data of its own."""
+    try:
+        told = images.get(call.tx, call.context, image_id).properties.get("block_device_mapping")
+        mappings = msgspec.json.decode(told, type=list[dict[str, Any]]) if told else []
+    except (NotFound, msgspec.DecodeError):  # the first is said by whoever reads the image
+        return None
+    for one in mappings:
+        if one.get("source_type") == "snapshot" and one.get("boot_index") == 0:
+            try:
+                return snapshots.get(call.tx, call.context, str(one.get("snapshot_id"))).id
+            except NotFound:
+                raise NotFound("Nova specific image is found, but boot volume snapshot id:"
+                               f"{str(one.get('snapshot_id'))[:64]} not found.")
+    return None
 
 
 def _reference(new: NewVolume, name: str) -> str | None:
