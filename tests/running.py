@@ -25,6 +25,7 @@ from haneul.kernel import telemetry
 from haneul.kernel.config import Paths
 
 ADMIN_PASSWORD = "test-admin-password"
+PATIENCE = 90.0  # with the start of processes: a busy machine takes its time, and all tests of a run would fail with it
 PERSONAS = ("admin", "manager", "member", "reader", "other", "nobody")
 
 
@@ -92,7 +93,7 @@ class RunningCloud:
             self._agent = subprocess.Popen(
                 [sys.executable, "-m", "haneul.host.agent", "--state", str(self.folder), "--config",
                  msgspec.json.encode(self.settings).decode()], stdout=log, stderr=log)
-        wait_until(self.paths.agent_socket.exists, what="the agent's socket")
+        wait_until(self.paths.agent_socket.exists, PATIENCE, "the agent's socket")
 
     def start_control(self) -> None:
         config = configuration.load(self.folder, self.settings)
@@ -101,8 +102,8 @@ class RunningCloud:
         self.server = ControlServer(self.cloud, app)
         self._thread = threading.Thread(target=self.server.run, name="control", daemon=True)
         self._thread.start()
-        wait_until(lambda: self.server.started, what="the control plane")
-        wait_until(self._hosts, what="an enrolled host")
+        wait_until(lambda: self.server.started, PATIENCE, "the control plane")
+        wait_until(self._hosts, PATIENCE, "an enrolled host")
 
     def _hosts(self) -> bool:
         with self.cloud.database.read() as tx:
@@ -192,8 +193,8 @@ def database_url(folder: Path) -> str:
     if not marker.exists():
         name = "haneul_" + secrets.token_hex(6)
         engine = create_engine(url, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(text(f'CREATE DATABASE "{name}"'))
+        with engine.connect() as connection:  # of template0, to which nobody is connected: others make theirs meanwhile
+            connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE template0'))
         engine.dispose()
         marker.write_text(name)
     return url.set(database=marker.read_text()).render_as_string(hide_password=False)

@@ -1,4 +1,4 @@
-"""`haneul test`: static checks, then pytest by marker, on SQLite and on a PostgreSQL of its own."""
+"""`haneul test`: static checks, then pytest by marker, on SQLite and on a PostgreSQL of its own, a worker on each core."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from haneul.cli.state import Stop
 
 WITHOUT_DATABASE = ("cli", "fabric", "host", "image_guest")  # of tests/: they say the same on every database
 MARKS = {"fast": "not faults and not real", "faults": "faults", "real": "real"}
+ALONE = ("real",)  # its tests share clouds with guests, and Tempest's are the whole machine's
 
 
 class Parts:
@@ -61,10 +62,17 @@ def run(suite: str, database: str, select: str) -> None:
         for name in chosen:
             for kind in databases if name != "real" else ("sqlite",):
                 parts.run(f"{name} on {kind}", sys.executable, "-m", "pytest", "-q", "-m", MARKS[name],
-                          *(["-k", select] if select else []), "--durations=10", "--durations-min=2",
+                          *(["-k", select] if select else []), *([] if select or name in ALONE else _workers()),
+                          "--durations=10", "--durations-min=2",
                           *(f"--ignore=tests/{room}" for room in WITHOUT_DATABASE if kind == "postgresql"),
                           environment={"HANEUL_TEST_DATABASE": server if kind == "postgresql" else "sqlite"})
     sys.exit(parts.summary())
+
+
+def _workers() -> list[str]:
+    """A worker a core. Each starts with a stretch of the tests, so that what a file's tests share is made once or twice, and
+    takes from the others' when it is done. Every worker has a cloud, a port, a state directory and a database of its own."""
+    return ["-n", str(len(os.sched_getaffinity(0))), "--dist", "worksteal"]
 
 
 @contextlib.contextmanager
