@@ -375,6 +375,21 @@ def test_rebuild_of_a_volume_backed_server(cloud: RunningCloud, nova: Nova, cind
     assert [name[:4] for name in disks(cloud, server["id"])] == ["vol-"]
 
 
+def test_the_image_says_which_bus(cloud: RunningCloud, nova: Nova, cinder: Cinder, boot: Boot, zero: str) -> None:
+    scsi = cloud.connect("admin").image.create_image(
+        name="bdm-scsi", disk_format="raw", container_format="bare", data=bytes(1 << 20), hw_disk_bus="scsi", wait=True).id
+    server = boot(imageRef="", flavorRef=zero, block_device_mapping_v2=[
+        root("image", scsi, volume_size=1, delete_on_termination=True),
+        {"source_type": "blank", "destination_type": "volume", "volume_size": 1, "disk_bus": "virtio",
+         "delete_on_termination": True}])
+    assert server["OS-EXT-SRV-ATTR:root_device_name"] == "/dev/sda"
+    devices = {cinder.volume(id)["attachments"][0]["device"] for id in attached(server)}
+    assert devices == {"/dev/sda", "/dev/vda"}
+    with cloud.cloud.database.read() as tx:
+        buses = {row.boot_index: row.disk_bus for row in tx.query(AttachmentRow).filter_by(server_id=server["id"])}
+    assert buses == {0: "scsi", None: "virtio"}
+
+
 def test_the_old_door(nova: Nova, cinder: Cinder, zero: str) -> None:
     made = nova.call("POST", "/os-volumes_boot", {"server": {
         "name": "old-door", "flavorRef": zero, "networks": "none",

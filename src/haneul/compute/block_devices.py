@@ -291,10 +291,13 @@ def _local(flavor: FlavorRow, devices: list[Device]) -> Local | None:
 
 
 def _named(found: Plan, flavor: FlavorRow, devices: list[Device]) -> Plan:
-    """The volumes in the guest's order, each with the name that it will have there: what a caller wishes for is not what a
-    guest does."""
-    wanted = sorted((device for device in devices if device.destination == "volume"), key=lambda device: (
-        device.boot_index if device.boot_index is not None and device.boot_index >= 0 else 1 << 16))
+    """The volumes in the guest's order, each on the bus that the image wants unless the mapping says another, and with the name
+    that it will have there: what a caller wishes for is not what a guest does."""
+    bus = found.image["properties"].get("hw_disk_bus")
+    bus = bus if bus in BUSES else None
+    wanted = [replace(device, bus=device.bus or ("ide" if device.type == "cdrom" else bus)) for device in sorted(
+        (device for device in devices if device.destination == "volume"), key=lambda device: (
+            device.boot_index if device.boot_index is not None and device.boot_index >= 0 else 1 << 16))]
     if found.on_volume:
         found.root_name = f"/dev/{next_name(set(), wanted[0].bus)}"
         found.volumes, wanted = [replace(wanted[0], name=found.root_name)], wanted[1:]
