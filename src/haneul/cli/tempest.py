@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from haneul.cli import demo, guest, state
-from haneul.cli.api import Api
+from haneul.cli.api import Api, wait
 from haneul.cli.up import Steps
 from haneul.kernel.config import Config, Paths, load
 
+CINDER = "/volume/v3"
+MULTIATTACH = "multiattach"
 SERVICES = {"nova": "compute", "neutron": "network", "glance": "image", "cinder": "block-storage", "swift": "object-store"}
 
 
@@ -44,7 +46,7 @@ def _text(value: Any) -> str:
 
 def settings(paths: Paths, config: Config, api: Api, workspace: Path, web: str | None) -> dict[str, dict[str, Any]]:
     offered = {service["type"] for service in api.get(f"{demo.KEYSTONE}/services")["services"]}
-    networked, computing = "network" in offered, "compute" in offered
+    networked, computing, storing = "network" in offered, "compute" in offered, "block-storage" in offered
     extensions = [found["alias"] for found in api.get(f"{demo.NEUTRON}/extensions")["extensions"]] if networked else []
     newest = api.get(demo.NOVA + "/")["version"]["version"] if computing else "2.1"
     hosts = len(api.get(f"{demo.NOVA}/os-hypervisors")["hypervisors"]) if computing else 0
@@ -66,7 +68,7 @@ def settings(paths: Paths, config: Config, api: Api, workspace: Path, web: str |
         "identity-feature-enabled": {"api_v2": False, "api_v3": True, "trust": False, "access_rules": True,
                                      "domain_specific_drivers": False, "security_compliance": False,
                                      "application_credentials": True, "federation": False},
-        "enforce_scope": {name: True for name in ("keystone", "glance", "nova", "neutron", "placement")},
+        "enforce_scope": {name: True for name in ("keystone", "glance", "nova", "neutron", "placement", "cinder")},
         "service-clients": {"http_timeout": 180},
         "service_available": {name: kind in offered for name, kind in SERVICES.items()} | {"horizon": False},
         "compute": {"image_ref": images[0], "image_ref_alt": images[1], "flavor_ref": flavors[0], "flavor_ref_alt": flavors[1],
@@ -75,10 +77,11 @@ def settings(paths: Paths, config: Config, api: Api, workspace: Path, web: str |
                     "shelved_offload_time": 0, "min_compute_nodes": hosts},
         "compute-feature-enabled": {
             "disk_config": True, "config_drive": True, "metadata_service": True, "console_output": True, "resize": True,
-            "pause": True, "suspend": True, "shelve": True, "snapshot": True, "rescue": True, "stable_rescue": False,
+            "pause": True, "suspend": True, "shelve": True, "snapshot": True, "rescue": True, "stable_rescue": storing,
             "interface_attach": True, "vnc_console": not fake, "personality": False, "change_password": False,
             "live_migration": False, "cold_migration": False, "scheduler_enabled_filters": "all",
-            "volume_multiattach": False, "swap_volume": False, "dhcp_domain": "." + config.compute.dhcp_domain},
+            "attach_encrypted_volume": storing, "volume_multiattach": storing, "swap_volume": storing, "dhcp_domain": "." + config.compute.dhcp_domain},
+        **(_volumes(api, patience) if storing else {}),
         "image": {"build_timeout": patience, "build_interval": 1, "hashing_algorithm": "sha512",
                   "http_image": web or "", "http_qcow2_image": web or "",
                   "container_formats": "bare", "disk_formats": ["qcow2", "raw", "iso"]},
@@ -100,3 +103,26 @@ def settings(paths: Paths, config: Config, api: Api, workspace: Path, web: str |
         "scenario": {"img_file": "" if fake else guest.cached(), "img_disk_format": "qcow2", "dhcp_client": "udhcpc",
                      "protocol": "icmp"},
     }
+
+
+def _volumes(api: Api, patience: int) -> dict[str, dict[str, Any]]:
+    """By what the back ends say of themselves; the type of volumes that several servers may have is made."""
+    pools = wait("the first back end of volumes", lambda: [
+        pool["capabilities"] for pool in api.get(f"{CINDER}/scheduler-stats/get_pools", detail="true")["pools"]
+        if pool["capabilities"]["backend_state"] == "up"], 60)
+    names = sorted({pool["volume_backend_name"] for pool in pools})
+    if MULTIATTACH not in {kind["name"] for kind in api.get(f"{CINDER}/types")["volume_types"]}:
+        api.post(f"{CINDER}/types", {"volume_type": {"name": MULTIATTACH, "extra_specs": {"multiattach": "<is> True"}}})
+    return {
+        "volume": {"catalog_type": "block-storage", "endpoint_type": "public", "build_timeout": patience, "build_interval": 1,
+                   "min_microversion": "3.0", "max_microversion": api.get("/volume/")["versions"][0]["version"],
+                   "backend_names": names, "vendor_name": pools[0]["vendor_name"],
+                   "storage_protocol": pools[0]["storage_protocol"], "backup_driver": "posix", "disk_format": ["raw", "qcow2"],
+                   "volume_size": 1, "volume_size_extend": 1, "volume_type_multiattach": MULTIATTACH,
+                   "manage_volume_ref": ["source-name", "volume-%s"], "manage_snapshot_ref": ["source-name", "_snapshot-%s"]},
+        "volume-feature-enabled": {
+            "multi_backend": len(names) > 1, "backup": True, "snapshot": True, "clone": True, "manage_volume": True,
+            "manage_snapshot": True, "replication": False, "extend_volume_with_snapshot": True, "extend_attached_volume": True,
+            "extend_attached_encrypted_volume": True, "enable_volume_image_dep_tests": True, "api_extensions": "all",
+            # options of Cinder's own plug-in
+            "volume_revert": True, "consistency_group": False, "concurrency_tests": True, "volume_image_dep_tests": True}}
