@@ -200,7 +200,7 @@ class Cluster:
         """No image is left in the pool."""
         left = self.rbd("ls", POOL).split()
         for name in left:
-            self.rbd("snap", "purge", "--no-progress", f"{POOL}/{name}")
+            self._rbd(["snap", "purge", "--no-progress", f"{POOL}/{name}"])
         for _ in range(len(left)):  # clones before what they come from
             for name in self.rbd("ls", POOL).split():
                 self._rbd(["rm", "--no-progress", f"{POOL}/{name}"])
