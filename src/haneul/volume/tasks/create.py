@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, case, select, update
 
 from haneul.host.contract import NotThere
 from haneul.host.storage import VolumeFormat
 from haneul.kernel import clock
 from haneul.kernel.database import Transaction
 from haneul.kernel.tasks import Again, Cancelled, Fault, Task, Work
-from haneul.volume import rows, scheduler, stores
+from haneul.volume import attachments, rows, scheduler, stores
 from haneul.volume.model import PoolRow, SnapshotRow, VolumeRow, VolumeTypeRow
 from haneul.volume.scheduler import NoBackend
 from haneul.volume.tasks import images, steps
@@ -31,7 +31,8 @@ class CreateArguments(OnVolume, kw_only=True):
 
 
 _volumes: Any = VolumeRow.__table__
-_MADE = update(_volumes).where(_volumes.c.id == bindparam("b_id")).returning(_volumes.c.seq)
+_MADE = update(_volumes).where(_volumes.c.id == bindparam("b_id")).values(
+    status=case((_volumes.c.status == "deleting", "deleting"), else_=bindparam("b_status"))).returning(_volumes.c.seq)
 create = Task("volume.create", CreateArguments, deadline=7200.0)
 
 
@@ -48,12 +49,10 @@ def make(work: Work[CreateArguments]) -> None:
     else:
         stores.of(work.cloud, row.host).create(row.stored_as, _format(row), row.size * GIB, key=steps.key_of(work.cloud, row))
     with work.commit() as tx:
-        row = steps.row_of(tx, work)
-        if row.backup_id is not None:
-            rows.put(row, "restoring-backup")  # its data is brought by the next task
-        else:
-            steps.rest(tx, row)
-        row.launched_at = row.updated_at
+        now = clock.now()  # a backup's data is brought by the next task
+        status = attachments.status_of(tx, row.id) if row.backup_id is None else "restoring-backup"
+        if tx.core(_MADE, b_id=row.id, b_status=status, updated_at=now, launched_at=now).first() is None:
+            raise Fault("The volume was deleted.", code=steps.NOT_THERE)
 
 
 @make.undo

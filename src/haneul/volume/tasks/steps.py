@@ -61,8 +61,10 @@ def key_of(cloud: Cloud, row: VolumeRow) -> str | None:
 
 
 def rest(tx: Transaction, row: VolumeRow) -> None:
-    """Whatever worked on the volume has ended: its status is again what its attachments say."""
-    rows.put(row, attachments.status_of(tx, row.id))
+    """Whatever worked on the volume has ended: its status is again what its attachments say. One whose forced deletion was
+    asked for meanwhile stays `deleting`: nobody is to attach it before that has its turn."""
+    if row.status != "deleting":
+        rows.put(row, attachments.status_of(tx, row.id))
 
 
 def tell(work: Work[Any], tx: Transaction, row: VolumeRow, action: str, detail: str) -> None:
