@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from compute_world import Boot, Nova
 
 from haneul.fleet.agents import Agents
+from haneul.volume import attachments
+from haneul.volume.model import AttachmentRow
 from running import RunningCloud, wait_until
 
 Make = Callable[..., str]
@@ -283,3 +286,41 @@ def test_a_guest_reads_which_disk_has_its_tag(cloud: RunningCloud, nova: Nova, b
     assert [(each["type"], each["serial"], each["tags"]) for each in devices] == [("disk", one[:20], ["database"])]
     detach(nova, server, one)
     cinder.wait(one, "available")
+
+
+def test_a_guest_that_lost_its_disk_gets_it_again(cloud: RunningCloud, nova: Nova, boot: Boot, cinder: Cinder,
+                                                  volume: Make) -> None:
+    """It let go after the cloud had given up waiting, and the volume is in use: by it."""
+    server, one = boot()["id"], volume()
+    attached(nova, cinder, server, one)
+    disk = guest_disks(cloud, server)[0]
+    with cloud.cloud.database.write() as tx:  # as of one that was attached a while ago
+        row = tx.query(AttachmentRow).filter_by(volume_id=one).one()
+        row.attached_at -= timedelta(seconds=10)
+    cloud.cloud.get(Agents).of("host-1").hypervisor.detach(server, disk)
+    assert guest_disks(cloud, server) == []
+
+    def again() -> bool:
+        cloud.cloud.reconcilers.signal("compute.volumes")
+        return guest_disks(cloud, server) == [disk]
+
+    wait_until(again, what="the disk's return")
+    cinder.wait(one, "in-use")
+    detach(nova, server, one)
+    cinder.wait(one, "available")
+
+
+def test_what_a_task_had_to_leave_is_taken_up_again(cloud: RunningCloud, nova: Nova, boot: Boot, cinder: Cinder,
+                                                    volume: Make) -> None:
+    server, one = boot()["id"], volume()
+    attached(nova, cinder, server, one)
+    with cloud.cloud.database.write() as tx:
+        row = tx.query(AttachmentRow).filter_by(volume_id=one).one()
+        attachments.begin_detach(tx, row)
+
+    def free() -> bool:
+        cloud.cloud.reconcilers.signal("compute.volumes")
+        return cinder.get(one)["status"] == "available"
+
+    wait_until(free, what="a free volume")
+    assert guest_disks(cloud, server) == []
