@@ -272,7 +272,7 @@ def name(work: Work[OnBackup]) -> None:
         if backup.encrypted:
             volume.key, volume.key_id = backup.key, backup.key_id
         volume.previous_status = None
-        rows.put(volume, attachments.status_of(tx, volume.id))
+        steps.rest(tx, volume)
         _free(tx, work)
 
 
