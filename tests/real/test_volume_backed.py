@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from haneul.cli import guest as guests
+from haneul.cli.up import Steps
 from real.ground import Ground, Tenant, until
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(os.geteuid() != 0, reason="a cloud needs root"), pytest.mark.timeout(1200)]
@@ -50,6 +52,7 @@ def test_a_root_volume_outlives_its_servers(ground: Ground, blue: Tenant, zero: 
         assert storage.get_volume(volume.id).status == "available"
         with blue.guests("backed-2", **shape, block_device_mapping=[_root("volume", volume.id)]) as [guest]:
             assert guest.run("cat kept later").split() == ["kept", "later"]
+            _rescue(ground, blue, guest, volume.id)
         with blue.guests("copied", image_id=image_id, flavor_id=zero) as [guest]:
             assert guest.run("cat kept; ls later || true").split()[0] == "kept"
             assert guest.attempt("cat later").returncode != 0
@@ -60,6 +63,28 @@ def test_a_root_volume_outlives_its_servers(ground: Ground, blue: Tenant, zero: 
         for taken in storage.snapshots():
             storage.delete_snapshot(taken.id)
         until(lambda: not list(storage.snapshots()), 60, "the end of all snapshots")
+
+
+def _rescue(ground: Ground, blue: Tenant, guest: Any, volume_id: str) -> None:
+    """The rescue disk comes behind the root volume, which keeps its name, and is what the machine starts from."""
+    compute = blue.cloud.compute
+    image = ground.admin.image.create_image(name="rescue", disk_format="qcow2", container_format="bare", visibility="public",
+                                            data=guests.ensure(Steps()).read_bytes(), hw_rescue_bus="virtio",
+                                            validate_checksum=False)
+    compute.default_microversion = "2.87"
+    try:
+        compute.rescue_server(guest.id, image=image.id)
+        guest.until("RESCUE")
+        guest.until_login()
+        assert guest.run("cat /sys/block/vda/serial") == volume_id[:20]
+        assert "vdb" in guest.run("ls /sys/block")
+        compute.unrescue_server(guest.id)
+        guest.until("ACTIVE")
+        guest.until_login()
+        assert guest.run("cat kept later").split() == ["kept", "later"]
+    finally:
+        compute.default_microversion = None
+        ground.admin.image.delete_image(image.id)
 
 
 @pytest.fixture
