@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,8 +11,10 @@ from volume_world import Cinder, Make
 
 from haneul.fleet.agents import Agents
 from haneul.host.disks import qcow2
+from haneul.kernel.tasks.model import TaskRow
 from haneul.volume import rows, stores
 from haneul.volume.model import VolumeRow
+from haneul.volume.tasks import move
 from running import RunningCloud, wait_until
 
 HOST = "os-vol-host-attr:host"
@@ -100,6 +103,43 @@ def test_retype_moves_it_under_the_guest(cloud: RunningCloud, cinder: Cinder, at
     assert f"volume-{found['id']}" not in {one.name for one in stores.of(cloud.cloud, found[HOST]).volumes()}
     disks = cloud.cloud.get(Agents).of("host-1").hypervisor.server(server).disks
     assert [name for name in disks if name.startswith("vol-")], disks
+
+
+def test_a_guest_does_not_start_while_its_volume_is_copied(cloud: RunningCloud, cinder: Cinder, attached: Attached, server: str,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it wrote into the old place would be lost."""
+    kinds = [cinder.call("POST", "/types", {"volume_type": {"name": f"stopped-{name}", "extra_specs": {
+        "volume_backend_name": name}}})["volume_type"]["id"] for name in ("file", "second")]
+    found, api = attached(volume_type=kinds[0]), cloud.http()
+    path, go, copy = f"/compute/v2.1/servers/{server}", threading.Event(), move._through_transfer
+
+    def slow(*arguments: Any) -> None:
+        assert go.wait(60)
+        copy(*arguments)
+
+    def power(name: str, status: str) -> None:
+        assert api.post(f"{path}/action", json={name: None}).status_code == 202
+        wait_until(lambda: api.get(path).json()["server"]["status"] == status, what=status)
+
+    power("os-stop", "SHUTOFF")
+    monkeypatch.setattr(move, "_through_transfer", slow)
+    try:
+        cinder.action(found["id"], "os-retype", {"new_type": kinds[1], "migration_policy": "on-demand"}, status=202)
+        assert api.post(f"{path}/action", json={"os-start": None}).status_code == 202
+
+        def waits() -> Any:
+            with cloud.cloud.database.read() as tx:
+                return "to be moved" in str([one.waiting_for for one in tx.query(TaskRow).filter(TaskRow.finished.is_(None))])
+
+        wait_until(waits, what="the start to wait")
+        assert cloud.cloud.get(Agents).of("host-1").hypervisor.server(server).power == "off"
+    finally:
+        go.set()
+    wait_until(lambda: api.get(path).json()["server"]["status"] == "ACTIVE", what="the start")
+    after = cinder.wait(found["id"], "in-use")
+    assert after[HOST] == "host-1@second#second" and after["migration_status"] == "success"
+    cloud.settle()
+    assert f"volume-{found['id']}" not in {one.name for one in stores.of(cloud.cloud, found[HOST]).volumes()}
 
 
 def test_what_a_server_has_does_not_go(cinder: Cinder, attached: Attached, picture: str) -> None:

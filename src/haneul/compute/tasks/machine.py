@@ -169,11 +169,22 @@ def wire(work: Work[Any], row: ServerRow, guest: ServerSpec) -> None:
 
 def power_on(work: Work[Any]) -> None:
     """Wired, made and run, whatever it was before; a suspended one keeps its memory."""
+    until_moved(work)
     row, guest = whole(work)
     wire(work, row, guest)
     hypervisor = agent(work.cloud, row).hypervisor
     hypervisor.create(guest)
     hypervisor.run(row.id)
+
+
+def until_moved(work: Work[Any]) -> None:
+    """Returns when none of the server's volumes is being copied elsewhere: what a guest that starts now wrote into the old
+    place would be lost."""
+    with work.cloud.database.read() as tx:
+        row = row_of(tx, work)
+        rows = attachments.of_servers(tx, [row.id]).get(row.id, [])
+        if any(volume.migration_status == "migrating" for volume in attachments.volumes_of(tx, rows).values()):
+            raise Again("a volume of the server to be moved", AGAIN_SECONDS)
 
 
 def state_of(work: Work[Any], row: ServerRow) -> ServerState:

@@ -126,6 +126,7 @@ def save_memory(work: Work[OnServer]) -> None:
 @resume_server.step(deadline=600)
 @plain
 def restore_memory(work: Work[OnServer]) -> None:
+    machine.until_moved(work)
     row, guest = machine.whole(work)
     machine.wire(work, row, guest)
     machine.agent(work.cloud, row).hypervisor.resume(guest)

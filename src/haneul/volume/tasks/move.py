@@ -10,7 +10,7 @@ from haneul.host.contract import Conflict, DiskSpec, NotThere
 from haneul.host.storage import VolumeFormat, VolumeSource
 from haneul.kernel import ids
 from haneul.kernel.database import Transaction
-from haneul.kernel.tasks import Fault, Task, Work
+from haneul.kernel.tasks import Again, Fault, Task, Work
 from haneul.volume import attachments, rows, secrets, stores
 from haneul.volume.model import AttachmentRow, VolumeRow
 from haneul.volume.tasks import steps
@@ -67,6 +67,9 @@ def copy(work: Work[MoveArguments]) -> None:
         disk = attachments.disk(work.cloud, tx, held[0], row) if held else None
     if not (disk is not None and _mirror(work, row, held[0], disk)):
         _through_transfer(work, row)
+        if held and _runs(work, held[0]):  # started before it was known that the volume moves: what it wrote is not in the copy
+            stores.of(work.cloud, work.arguments.pool).delete(_name(work))
+            raise Again("the volume to be copied beside the guest that runs now", 0.1)
     with work.commit() as tx:
         row = steps.row_of(tx, work)
         work.result = {"pool": row.host, "name": row.stored_as}
@@ -93,6 +96,13 @@ def _mirror(work: Work[MoveArguments], row: VolumeRow, held: AttachmentRow, disk
         stores.of(work.cloud, work.arguments.pool).delete(_name(work))
         return False
     return True
+
+
+def _runs(work: Work[MoveArguments], held: AttachmentRow) -> bool:
+    try:
+        return work.cloud.get(Agents).of(held.host or "").hypervisor.server(held.server_id or "").power in ("running", "paused")
+    except NotThere:
+        return False
 
 
 def _through_transfer(work: Work[MoveArguments], row: VolumeRow) -> None:
