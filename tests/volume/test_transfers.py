@@ -77,6 +77,20 @@ def test_snapshots_go_along_unless_they_stay(member: Cinder, other: Cinder, make
     (member if stay else other).wait_gone(snapshot["id"], kind="snapshots")
 
 
+def test_backups_do_not_go_along_and_nothing_stands_on_them(member: Cinder, other: Cinder, make: Make) -> None:
+    """The earlier owner could not delete them any more, and the new one could not see what they stand on."""
+    volume = make(by=member)
+    whole = member.call("POST", "/backups", {"backup": {"volume_id": volume["id"]}}, status=202)["backup"]["id"]
+    member.wait(whole, kind="backups")
+    offer = member.call("POST", NEW, {"transfer": {"volume_id": volume["id"]}})["transfer"]
+    other.call("POST", f"{NEW}/{offer['id']}/accept", {"accept": {"auth_key": offer["auth_key"]}}, status=202)
+    other.get(f"/backups/{whole}", status=404)
+    answer = other.http.post("/volume/v3/backups", json={"backup": {"volume_id": volume["id"], "incremental": True}})
+    assert answer.status_code == 400 and "No backups available to do an incremental backup." in answer.text
+    member.call("DELETE", f"/backups/{whole}", status=202)
+    member.wait_gone(whole, kind="backups")
+
+
 def test_the_receiver_has_a_quota(cinder: Cinder, member: Cinder, other: Cinder, make: Make, cloud: RunningCloud) -> None:
     volume = make(by=member)
     made = member.call("POST", NEW, {"transfer": {"volume_id": volume["id"]}})["transfer"]

@@ -80,17 +80,17 @@ def dependents(tx: Transaction, backup_ids: list[str]) -> set[str]:
 
 
 def create(tx: Transaction, context: Context, wish: Wish) -> BackupRow:
-    volume = rows.get(tx, context, wish.volume_id)
-    tx.lock("volume", volume.id)
+    volume = rows.locked(tx, rows.get(tx, context, wish.volume_id))
     snapshot = _snapshot(tx, context, wish, volume)
     if snapshot is None:
         _check(volume, wish.force)
     container = check_container(wish.container or CONTAINER)
-    parent = _parent(tx, wish, container, snapshot) if wish.incremental else None
-    quotas.check(tx, volume.project_id, None, backups=1, backup_gigabytes=volume.size)
+    project_id = context.project_id or volume.project_id
+    parent = _parent(tx, wish, project_id, container, snapshot) if wish.incremental else None
+    quotas.check(tx, project_id, None, backups=1, backup_gigabytes=volume.size)
     backup_id = ids.new()
     row = BackupRow(
-        id=backup_id, project_id=context.project_id or volume.project_id, user_id=context.user_id or volume.user_id,
+        id=backup_id, project_id=project_id, user_id=context.user_id or volume.user_id,
         name=wish.name, description=wish.description, volume_id=volume.id, volume_name=volume.name,
         snapshot_id=wish.snapshot_id, parent_id=parent.id if parent is not None else None, status="creating",
         container=container, service=SERVICE, service_metadata=backup_id, host=volume.host,
@@ -127,9 +127,10 @@ def _check(volume: VolumeRow, force: bool) -> None:
         raise InvalidVolume("Backing up an in-use volume must use the force flag.")
 
 
-def _parent(tx: Transaction, wish: Wish, container: str, snapshot: SnapshotRow | None) -> BackupRow:
-    """The newest whole one of the volume, not newer than the snapshot."""
-    of_it = select(BackupRow).where(BackupRow.volume_id == wish.volume_id, BackupRow.status == "available",
+def _parent(tx: Transaction, wish: Wish, project_id: str, container: str, snapshot: SnapshotRow | None) -> BackupRow:
+    """The project's newest whole one of the volume, not newer than the snapshot: an earlier owner's stays that one's."""
+    of_it = select(BackupRow).where(BackupRow.volume_id == wish.volume_id, BackupRow.project_id == project_id,
+                                    BackupRow.status == "available",
                                     BackupRow.container == container, BackupRow.service == SERVICE,
                                     BackupRow.data_timestamp.is_not(None))
     if snapshot is not None:
@@ -152,8 +153,7 @@ def restore(tx: Transaction, context: Context, row: BackupRow, volume_id: str | 
             size=row.size, name=name or f"restore_backup_{row.id}", description=row.description, backup_id=row.id,
             type_id=_type(tx, row)))
     else:
-        volume = rows.get(tx, context, volume_id)
-        tx.lock("volume", volume.id)
+        volume = rows.locked(tx, rows.get(tx, context, volume_id))
         _check_target(tx, row, volume)
         volume.previous_status = volume.status
         rows.put(volume, "restoring-backup")

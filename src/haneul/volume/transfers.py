@@ -12,7 +12,7 @@ from haneul.kernel import clock, ids
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest, NotFound
-from haneul.volume import quotas, rows
+from haneul.volume import attachments, quotas, rows
 from haneul.volume.model import AttachmentRow, SnapshotRow, TransferRow, VolumeRow, VolumeTypeRow
 from haneul.volume.problems import InvalidSnapshot, InvalidVolume
 
@@ -39,7 +39,7 @@ def get(tx: Transaction, context: Context, transfer_id: str) -> TransferRow:
 def create(tx: Transaction, context: Context, volume: VolumeRow, *, name: str | None, no_snapshots: bool,
            encrypted: bool) -> tuple[TransferRow, str]:
     """The offer and its key, which is shown this once. `encrypted`: whether such a volume may go."""
-    tx.lock("volume", volume.id)
+    volume = rows.locked(tx, volume)
     if volume.status != "available":
         raise InvalidVolume("status must be available")
     if volume.encrypted and not encrypted:
@@ -64,10 +64,18 @@ def create(tx: Transaction, context: Context, volume: VolumeRow, *, name: str | 
     return row, key
 
 
+def _offered(tx: Transaction, row: TransferRow) -> VolumeRow | None:
+    """The volume, now that nobody else changes it. TransferNotFound if the offer was accepted or withdrawn meanwhile."""
+    volume = rows.by_id(tx, row.volume_id)
+    volume = rows.locked(tx, volume) if volume is not None else None
+    if tx.execute(select(TransferRow.id).where(TransferRow.id == row.id)).first() is None:
+        raise TransferNotFound(row.id)
+    return volume
+
+
 def delete(tx: Transaction, row: TransferRow) -> None:
     """The offer is withdrawn."""
-    tx.lock("volume", row.volume_id)
-    volume = rows.by_id(tx, row.volume_id)
+    volume = _offered(tx, row)
     if volume is not None and volume.status == WAITING:
         rows.put(volume, "available")
     tx.delete(row)
@@ -80,9 +88,8 @@ def accept(tx: Transaction, context: Context, transfer_id: str, key: str) -> Tra
         raise TransferNotFound(transfer_id)
     if not hmac.compare_digest(row.hash, _hash(row.salt, key)):
         raise BadRequest(f"Invalid auth key: Attempt to transfer {row.id} with invalid auth key.")
-    tx.lock("volume", row.volume_id)
-    volume = rows.by_id(tx, row.volume_id)
-    if volume is None or volume.status != WAITING:
+    volume = _offered(tx, row)
+    if volume is None or volume.status != WAITING or attachments.of_volume(tx, volume.id):
         raise InvalidVolume(f"Transfer {row.id}: Volume id {row.volume_id} expected in state {WAITING}")
     project_id = context.project_id or ""
     mine = [] if row.no_snapshots else list(tx.execute(
