@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -66,6 +67,17 @@ def test_extend(cloud: RunningCloud, cinder: Cinder, make: Make) -> None:
     cinder.action(id, "os-reset_status", {"status": "error"})
     refused(cinder, id, "os-extend", {"new_size": 4}, 400, "to extend, currently error")
     cinder.action(NOBODY, "os-extend", {"new_size": 4}, status=404)
+
+
+def test_of_many_that_ask_at_once_one_is_heard(cloud: RunningCloud, cinder: Cinder, make: Make) -> None:
+    """Each sees the volume as the one before has left it."""
+    id = make()["id"]
+    with ThreadPoolExecutor(6) as beside:
+        clients = [Cinder(cloud) for _ in range(6)]
+        answers = list(beside.map(lambda client: client.http.post(
+            f"/volume/v3/volumes/{id}/action", json={"os-extend": {"new_size": 2}}).status_code, clients))
+    assert sorted(answers) == [202] + [400] * 5
+    assert cinder.wait(id)["size"] == 2
 
 
 def test_extend_with_a_snapshot(cloud: RunningCloud, cinder: Cinder, make: Make) -> None:

@@ -102,8 +102,10 @@ def volumes_of(tx: Transaction, rows: Iterable[AttachmentRow]) -> dict[str, Volu
 
 
 def status_of(tx: Transaction, volume_id: str) -> str:
-    """What a volume's status is by its attachments alone: available when there is none."""
+    """What a volume's status is by its attachments alone: available when there is none. Whoever asks will write it, so that
+    nobody else's attachments may change meanwhile."""
     tx.flush()
+    tx.lock("volume", volume_id)
     there = {status for (status,) in tx.core(_STATUSES_OF, id=volume_id)}
     return next((status for state, status in _STATUSES.items() if state in there), "in-use" if there else "available")
 
@@ -186,11 +188,11 @@ def _become(tx: Transaction, row: AttachmentRow, status: str) -> None:
 
 def _follow(tx: Transaction, volume_id: str) -> None:
     """The volume's status, or what it goes back to when the work on it is done."""
-    tx.flush()
-    volume = tx.execute(select(VolumeRow).where(VolumeRow.id == volume_id)).scalar_one_or_none()
+    status = status_of(tx, volume_id)
+    volume = tx.execute(select(VolumeRow).where(VolumeRow.id == volume_id).execution_options(
+        populate_existing=True)).scalar_one_or_none()
     if volume is None:
         return
-    status = status_of(tx, volume_id)
     if volume.status in FOLLOWS:
         if volume.status != status:
             volume.status, volume.updated_at = status, clock.now()

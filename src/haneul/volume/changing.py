@@ -23,7 +23,7 @@ MIGRATION_STATUSES = ("migrating", "error", "success", "completing", "none", "st
 
 def extend(tx: Transaction, context: Context, row: VolumeRow, size: int, *, in_use: bool) -> None:
     """`in_use`: whether the caller may do that to a volume that a guest has open."""
-    tx.lock("volume", row.id)
+    row = rows.locked(tx, row)
     fits = ("available", "in-use") if in_use else ("available",)
     if row.status not in fits:
         raise InvalidVolume(f"Volume {row.id} status must be '{' or '.join(fits)}' to extend, currently {row.status}.")
@@ -65,7 +65,8 @@ def _forget(tx: Transaction, held: AttachmentRow) -> None:
     tx.delete(held)
 
 
-def set_readonly(row: VolumeRow, readonly: bool) -> None:
+def set_readonly(tx: Transaction, row: VolumeRow, readonly: bool) -> None:
+    row = rows.locked(tx, row)
     if row.status != "available":
         raise InvalidVolume(f"Volume {row.id} status must be available to update readonly flag, but current status is: "
                             f"{row.status}.")
@@ -74,7 +75,7 @@ def set_readonly(row: VolumeRow, readonly: bool) -> None:
 
 def reimage(tx: Transaction, context: Context, row: VolumeRow, image_id: str, *, reserved: bool = False) -> None:
     """The volume's data becomes an image's. `reserved`: also when a server that is being rebuilt has it reserved."""
-    tx.lock("volume", row.id)
+    row = rows.locked(tx, row)
     fits = ("available", "error", "reserved") if reserved else ("available", "error")
     if row.status not in fits or row.host is None:
         raise InvalidVolume(f"Volume {row.id} status must be {' or '.join(fits)} to re-image, but current status is: "

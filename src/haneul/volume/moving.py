@@ -16,7 +16,7 @@ from haneul.volume.volumes import MIGRATABLE, format_of
 
 def retype(tx: Transaction, context: Context, row: VolumeRow, type_ref: str, policy: str) -> None:
     """A volume that may stay where it is, as it is stored, is of the new type at once; else it is copied, if `policy` lets."""
-    tx.lock("volume", row.id)
+    row = rows.locked(tx, row)
     _check(row, "retype")
     if row.group_id is not None:
         raise InvalidVolume(f"Retype of volume {row.id} is not allowed: it belongs to a group.")
@@ -48,7 +48,7 @@ def retype(tx: Transaction, context: Context, row: VolumeRow, type_ref: str, pol
 
 def migrate(tx: Transaction, context: Context, row: VolumeRow, host: str) -> None:
     """To another pool: host@backend#pool, or host@backend."""
-    tx.lock("volume", row.id)
+    row = rows.locked(tx, row)
     _check(row, "migrate")
     pool = tx.execute(select(PoolRow).where((PoolRow.name == host) | PoolRow.name.startswith(host + "#", autoescape=True))
                       .order_by(PoolRow.name)).scalars().first()

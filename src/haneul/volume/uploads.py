@@ -32,7 +32,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 def upload(tx: Transaction, context: Context, row: VolumeRow, wanted: Wanted) -> ImageRow:
     """The image, queued; the volume is `uploading` until its data has come there. With `force` also while a guest has it."""
-    tx.lock("volume", row.id)
+    row = rows.locked(tx, row)
     fits = ("available", "in-use") if wanted.force else ("available",)
     if row.status not in fits or row.host is None:
         raise InvalidVolume(f"Volume {row.id} status must be {' or '.join(fits)}, but current status is: {row.status}.")

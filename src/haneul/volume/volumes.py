@@ -25,7 +25,7 @@ from haneul.volume.model import (
     VolumeTypeRow,
 )
 from haneul.volume.problems import BackupNotFound, GroupNotFound, InvalidSnapshot, InvalidVolume, SnapshotNotFound
-from haneul.volume.rows import by_id, get, put, resource
+from haneul.volume.rows import by_id, get, locked, put, resource
 from haneul.volume.scheduler import NoBackend
 from haneul.volume.tasks import create as creating
 from haneul.volume.tasks import delete as deleting
@@ -270,7 +270,7 @@ def _hinted(tx: Transaction, context: Context, hints: dict[str, Any]) -> tuple[f
 
 def delete(tx: Transaction, context: Context, row: VolumeRow, *, force: bool = False, cascade: bool = False) -> None:
     """InvalidVolume unless nothing holds the volume. `force` lets it end from any status, but never while something has it."""
-    tx.lock("volume", row.id)
+    row = locked(tx, row)
     held = tx.core(_HELD, id=row.id).first() is not None
     snapshots = list(tx.core(_SNAPSHOTS, id=row.id))
     if cascade:

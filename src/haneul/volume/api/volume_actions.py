@@ -125,7 +125,7 @@ def set_bootable(call: Call, row: VolumeRow, body: Bootable) -> Reply:
 
 @routes.action(_ACTION, "os-update_readonly_flag", rule="volume:update_readonly_flag", target=target, body=Readonly)
 def update_readonly(call: Call, row: VolumeRow, body: Readonly) -> Reply:
-    changing.set_readonly(row, shapes.truth(body.readonly))
+    changing.set_readonly(call.tx, row, shapes.truth(body.readonly))
     return Reply(status=202)
 
 
