@@ -101,7 +101,8 @@ def _detail(call: Call, sight: Sight, row: Any, type_name: str | None, held: lis
             found["os-vol-host-attr:host"] = row.host
         if sight.migration:
             found["os-vol-mig-status-attr:migstat"] = row.migration_status
-            found["os-vol-mig-status-attr:name_id"] = None
+            stored = row.stored_as.removeprefix("volume-")  # under another id since it was moved
+            found["os-vol-mig-status-attr:name_id"] = None if stored == row.id else stored
         if sight.tenant:
             found["os-vol-tenant-attr:tenant_id"] = row.project_id
         if row.image:
