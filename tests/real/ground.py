@@ -36,9 +36,10 @@ def until(ask: Callable[[], Any], seconds: float, what: str, pause: float = 0.3)
 
 
 class Ground:
-    """A cloud without the demo, in a state directory of its own."""
+    """A cloud without the demo, in a state directory of its own. `config` goes on with the file of configuration."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: str = "") -> None:
+        self.config = config
         self.state = Path(f"/tmp/haneul-real-{secrets.token_hex(4)}")
         self.port = free_port()
         self._connections: dict[str, Connection] = {}
@@ -53,7 +54,8 @@ class Ground:
     def up(self) -> None:
         self.state.mkdir(exist_ok=True)
         if not (self.state / "config.toml").exists():
-            (self.state / "config.toml").write_text("[identity]\nbcrypt_rounds = 4\n\n[quota]\ninstances = 50\ncores = 50\n")
+            (self.state / "config.toml").write_text("[identity]\nbcrypt_rounds = 4\n\n[quota]\ninstances = 50\ncores = 50\n"
+                                                    + self.config)
         self.command("up", "--detach", "--no-demo", "--port", str(self.port))
 
     def down(self) -> None:
