@@ -21,6 +21,7 @@ from haneul.kernel.wire.versions import Microversions
 
 def _prepare(cloud: Cloud) -> None:
     power.listen(cloud)
+    attached.listen(cloud)
     grown.listen(cloud)
     with cloud.database.write() as tx:
         flavors.bootstrap(tx)

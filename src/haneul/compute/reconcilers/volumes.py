@@ -6,7 +6,7 @@ administrator has said that the host is off (forced down) or is no more (docs/de
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections import Counter
 from typing import Any
 
 import structlog
@@ -16,9 +16,9 @@ from haneul.compute import servers, states
 from haneul.compute.model import ServerRow
 from haneul.compute.tasks import volumes as tasks
 from haneul.fleet.agents import Agents, Unreachable
-from haneul.fleet.hosts import is_up
+from haneul.fleet.hosts import Listeners, is_up
 from haneul.fleet.model import HostRow
-from haneul.host.contract import HostError
+from haneul.host.contract import HostError, ServerState
 from haneul.kernel import clock
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.database import Transaction
@@ -43,7 +43,7 @@ _HELD = select(_rows.c.id, _rows.c.server_id, _rows.c.status, _rows.c.host, _row
         _rows.c.server_id.is_not(None), ("server:" + _rows.c.server_id).not_in(_BUSY))
 
 
-@reconciler("compute.volumes", every=10.0)
+@reconciler("compute.volumes", every=10.0, beside="fleet.heartbeat")
 def mend(cloud: Cloud) -> int:
     with cloud.database.read() as tx:
         held = list(tx.core(_HELD))
@@ -112,20 +112,42 @@ def _busy(tx: Transaction, server_id: str) -> bool:
 
 
 def _lost(cloud: Cloud, held: list[Any]) -> int:
-    """A guest that let go after the cloud had given up waiting for it gets its disk again: it is in use, and in use by it."""
+    """A guest that let go after the cloud had given up waiting for it gets its disk again: it is in use, and in use by it. The
+    hosts' last reports say who may be meant, and the host itself who is."""
+    suspects = cloud.get(Reports).without(held)
+    with cloud.database.read() as tx:
+        names = {row.id: row.disk_name for row in tx.execute(select(AttachmentRow).where(
+            AttachmentRow.id.in_([row.id for row in suspects]))).scalars()} if suspects else {}
     mended = 0
-    for host in sorted({row.at for row in held}):
-        asked = clock.now() - timedelta(seconds=1)
+    for row in suspects:
+        asked = clock.now()
         try:
-            there = {state.id: state for state in cloud.get(Agents).of(host).hypervisor.servers()}
+            state = cloud.get(Agents).of(row.at).hypervisor.server(row.server_id)
         except (Unreachable, Again, HostError) as error:
-            log.info("host not asked about volumes", host=host, error=str(error))
+            log.info("host not asked about a volume", host=row.at, error=str(error))
             continue
-        with cloud.database.read() as tx:
-            names = {row.id: row.disk_name for row in tx.execute(select(AttachmentRow).where(
-                AttachmentRow.id.in_([row.id for row in held if row.at == host]))).scalars()}
-        for row in held:
-            state = there.get(row.server_id) if row.at == host else None
-            if state is not None and state.power in ("running", "paused") and names.get(row.id) not in (None, *state.disks):
-                mended += _go_on(cloud, row.id, tasks.attach_volume, asked)
+        if state.power in ("running", "paused") and names.get(row.id) not in (None, *state.disks):
+            mended += _go_on(cloud, row.id, tasks.attach_volume, asked)
     return mended
+
+
+class Reports:
+    """How many volumes each running guest has, as its host said last. `cloud.get(Reports)`."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, dict[str, int]] = {}
+
+    def keep(self, cloud: Cloud, host: str, found: list[ServerState]) -> None:
+        self._latest[host] = {state.id: sum(name.startswith("vol-") for name in state.disks) for state in found
+                              if state.power in ("running", "paused")}
+
+    def without(self, held: list[Any]) -> list[Any]:
+        """Those of servers that have fewer than they should."""
+        wanted = Counter(row.server_id for row in held)
+        return [row for row in held if self._latest.get(row.at, {}).get(row.server_id, 1 << 16) < wanted[row.server_id]]
+
+
+def listen(cloud: Cloud) -> None:
+    reports = Reports()
+    cloud.put(reports)
+    cloud.get(Listeners).reported.append(reports.keep)
