@@ -227,25 +227,23 @@ def scribble(cloud: RunningCloud, volume: dict[str, Any], what: bytes) -> None:
         file.write(what)
 
 
-def test_revert_brings_the_data_back_and_keeps_the_size(cloud: RunningCloud, cinder: Cinder, make: Make) -> None:
+def test_revert_brings_the_data_back(cloud: RunningCloud, cinder: Cinder, make: Make) -> None:
     volume = make()
     scribble(cloud, volume, b"before")
     taken = snapshot(cinder, volume["id"])
     scribble(cloud, volume, b"after!")
     assert data(cloud, volume).startswith(b"after!")
-    stores.of(cloud.cloud, volume["os-vol-host-attr:host"]).extend(f"volume-{volume['id']}", 2 << 30)
-    with cloud.cloud.database.write() as tx:
-        row = rows.by_id(tx, volume["id"])
-        assert row is not None
-        row.size = 2
     cinder.action(volume["id"], "revert", {"snapshot_id": taken["id"]}, version="3.39", status=400)
     cinder.action(volume["id"], "revert", {"snapshot_id": taken["id"]}, status=202)
     wait_until(lambda: cinder.volume(volume["id"])["status"] != "reverting", what="the end of the revert")
-    assert cinder.volume(volume["id"])["status"] == "available" and cinder.volume(volume["id"])["size"] == 2
+    assert cinder.volume(volume["id"])["status"] == "available"
     assert cinder.get(f"/snapshots/{taken['id']}")["snapshot"]["status"] == "available"
     assert data(cloud, volume).startswith(b"before")
-    stored = stores.of(cloud.cloud, volume["os-vol-host-attr:host"]).volume(f"volume-{volume['id']}")
-    assert stored.size_bytes == 2 << 30
+    cinder.action(volume["id"], "os-extend", {"new_size": 2})
+    cinder.wait(volume["id"], "available")
+    answer = cinder.http.post(f"/volume/v3/volumes/{volume['id']}/action", json={"revert": {"snapshot_id": taken["id"]}},
+                              headers={"OpenStack-API-Version": "volume 3.40"})
+    assert answer.status_code == 400 and "size" in answer.text  # what was added since would be cut off, or be somebody's guess
 
 
 def test_revert_is_refused(cloud: RunningCloud, cinder: Cinder, make: Make) -> None:

@@ -168,6 +168,33 @@ def test_a_deleted_volume_is_gone_from_store_and_table(cloud: RunningCloud, cind
     cinder.call("DELETE", f"/volumes/{found['id']}", status=404)
 
 
+def test_a_volume_that_no_back_end_took_is_gone_at_once(cinder: Cinder, make: Make) -> None:
+    kind = cinder.call("POST", "/types", {"volume_type": {"name": f"never-{ids.new()[:8]}", "extra_specs": {
+        "volume_backend_name": "nowhere"}}})["volume_type"]
+    found = make(until="error", volume_type=kind["id"])
+    cinder.call("DELETE", f"/volumes/{found['id']}", status=202)
+    cinder.call("GET", f"/volumes/{found['id']}", status=404)
+    cinder.call("DELETE", f"/types/{kind['id']}", status=202)
+
+
+def test_a_volume_with_an_unmanaged_snapshot_stays(cloud: RunningCloud, cinder: Cinder, make: Make) -> None:
+    """Nobody knows what the snapshot is still good for: managed again and deleted, it lets the volume go."""
+    found = make()
+    taken = cinder.call("POST", "/snapshots", {"snapshot": {"volume_id": found["id"]}}, status=202)["snapshot"]
+    cinder.wait(taken["id"], "available", kind="snapshots")
+    cinder.call("POST", f"/snapshots/{taken['id']}/action", {"os-unmanage": {}}, status=202)
+    cinder.wait_gone(taken["id"], kind="snapshots")
+    cinder.call("DELETE", f"/volumes/{found['id']}", status=202)
+    cinder.wait(found["id"], "available")
+    back = cinder.call("POST", "/manageable_snapshots", {"snapshot": {"volume_id": found["id"], "ref": {
+        "source-name": f"_snapshot-{taken['id']}"}}}, version="3.8", status=202)["snapshot"]
+    cinder.wait(back["id"], "available", kind="snapshots")
+    cinder.call("DELETE", f"/snapshots/{back['id']}", status=202)
+    cinder.wait_gone(back["id"], kind="snapshots")
+    cinder.call("DELETE", f"/volumes/{found['id']}", status=202)
+    cinder.wait_gone(found["id"])
+
+
 def test_deletions_that_cinder_refuses(cinder: Cinder, make: Make) -> None:
     id = make()["id"]
     for status in ("in-use", "creating", "attaching", "maintenance"):

@@ -112,7 +112,7 @@ def report(row: SnapshotRow, status: str, progress: str | None) -> None:
 
 
 def revert(tx: Transaction, context: Context, volume: VolumeRow, snapshot_id: str) -> None:
-    """The volume's data goes back to its latest snapshot; its size stays."""
+    """The volume's data goes back to its latest snapshot, unless it has been extended since."""
     volume = rows.locked(tx, volume)
     of_it = of_volume(tx, volume.id)
     if not of_it:
@@ -120,6 +120,9 @@ def revert(tx: Transaction, context: Context, volume: VolumeRow, snapshot_id: st
     latest = of_it[-1]
     if latest.id != snapshot_id:
         raise BadRequest(f"Specified snapshot {snapshot_id[:64]} is None or not the latest one of volume {volume.id}.")
+    if volume.size != latest.volume_size:
+        raise BadRequest(f"Can't revert volume {volume.id} to its latest snapshot {latest.id}. The volume's size must be that of "
+                         "the snapshot.")
     if volume.status != "available" or attachments.of_volume(tx, volume.id):  # a status can be reset by hand
         raise Conflict(f"Invalid volume: Can't revert volume {volume.id} to its latest snapshot. Volume's status must be "
                        "'available'.")

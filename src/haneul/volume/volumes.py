@@ -283,6 +283,9 @@ def delete(tx: Transaction, context: Context, row: VolumeRow, *, force: bool = F
         word = "" if force else f"Volume status must be {' or '.join(DELETABLE)} and must not be "
         raise InvalidVolume(f"{word or 'Volume must not be '}migrating, attached, belong to a group, have snapshots, awaiting a "
                             "transfer, or be disassociated from snapshots after volume transfer.")
+    if row.host is None:  # no back end has anything of it
+        deleting.forget(tx, row.id)
+        return
     row.previous_status = row.status
     put(row, "deleting")
     if cascade:

@@ -12,6 +12,7 @@ from haneul.volume import rows, stores
 from haneul.volume.model import AttachmentRow, SnapshotRow, TransferRow
 from haneul.volume.tasks.steps import OnVolume, plain
 
+BUSY = 409  # code of the fault that the volume can be deleted once something else has gone
 delete = Task("volume.delete", OnVolume, deadline=3600.0)
 
 
@@ -37,20 +38,24 @@ def remove(work: Work[OnVolume]) -> None:
         except NotThere:
             pass
         except Conflict as error:
-            raise Fault("The volume is still in use on its back end.", str(error), code=409) from error
+            raise Fault("The volume is still in use on its back end.", str(error), code=BUSY) from error
     with work.commit() as tx:
-        gone = rows.by_id(tx, row.id)
-        tx.execute(delete_from(SnapshotRow).where(SnapshotRow.volume_id == row.id))
-        tx.execute(delete_from(TransferRow).where(TransferRow.volume_id == row.id))
-        tx.execute(delete_from(AttachmentRow).where(AttachmentRow.volume_id == row.id))
-        if gone is not None:
-            tx.delete(gone)
+        forget(tx, row.id)
+
+
+def forget(tx: Transaction, volume_id: str) -> None:
+    """The row and those that hang on it: nothing of the volume is left, or ever was, on a back end."""
+    gone = rows.by_id(tx, volume_id)
+    for kind in (SnapshotRow, TransferRow, AttachmentRow):
+        tx.execute(delete_from(kind).where(kind.volume_id == volume_id))
+    if gone is not None:
+        tx.delete(gone)
 
 
 @delete.failed
 def failed(work: Work[OnVolume], tx: Transaction, fault: Fault) -> None:
     row = rows.by_id(tx, work.arguments.volume_id)
     if row is not None and not isinstance(fault, Cancelled):
-        rows.put(row, "error_deleting")
+        rows.put(row, row.previous_status or "available" if fault.code == BUSY else "error_deleting")
         tx.execute(update(SnapshotRow).where(SnapshotRow.volume_id == row.id, SnapshotRow.status == "deleting").values(
             status="error_deleting", updated_at=row.updated_at))
