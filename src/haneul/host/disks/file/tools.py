@@ -37,6 +37,7 @@ def run(argv: list[str], fds: tuple[int, ...] = ()) -> None:
     try:
         done = subprocess.run(argv, pass_fds=fds, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
                               env={"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C",
+                                   "MALLOC_ARENA_MAX": "1",  # one for each thread would fill the address space it may have
                                    "MTOOLS_SKIP_CHECK": "1"})
     except FileNotFoundError as error:
         raise HostError(f"the program {error.filename} is not installed") from error
