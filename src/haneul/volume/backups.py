@@ -71,6 +71,16 @@ def get(tx: Transaction, context: Context, backup_id: str) -> BackupRow:
     return row
 
 
+def _locked(tx: Transaction, row: BackupRow) -> BackupRow:
+    """As it is now that nobody else deletes it, restores it or makes another one that stands on it."""
+    tx.lock("volume", row.volume_id)
+    found = tx.execute(select(BackupRow).where(BackupRow.id == row.id).execution_options(
+        populate_existing=True)).scalar_one_or_none()
+    if found is None:
+        raise BackupNotFound(row.id)
+    return found
+
+
 def dependents(tx: Transaction, backup_ids: list[str]) -> set[str]:
     """Those of the ids that other backups stand on."""
     return {id for id in tx.execute(select(BackupRow.parent_id).where(BackupRow.parent_id.in_(backup_ids))).scalars() if id}
@@ -146,6 +156,7 @@ def _parent(tx: Transaction, wish: Wish, project_id: str, container: str, snapsh
 
 def restore(tx: Transaction, context: Context, row: BackupRow, volume_id: str | None, name: str | None) -> VolumeRow:
     """Into an available volume that is large enough, or into one made for it."""
+    row = _locked(tx, row)
     if row.status != "available":
         raise InvalidBackup(f"Backup status must be available, but the current status is {row.status}.")
     if volume_id is None:
@@ -197,6 +208,7 @@ def _check_target(tx: Transaction, row: BackupRow, volume: VolumeRow) -> None:
 
 
 def delete(tx: Transaction, context: Context, row: BackupRow, *, force: bool = False) -> None:
+    row = _locked(tx, row)
     if row.status not in LOOSE and not force:
         raise InvalidBackup("Backup status must be available or error")
     if row.status in ("creating", "restoring"):
@@ -234,6 +246,7 @@ def import_record(tx: Transaction, context: Context, service: str, url: str) -> 
     if service != SERVICE:
         raise BadRequest(f"Invalid input received: there is no backup service {service[:64]} here.")
     record = _decoded(url)
+    tx.lock("volume", record.volume_id)
     if by_id(tx, record.id) is not None:
         raise InvalidBackup(f"Backup already exists: {record.id}.")
     if record.parent_id is not None and by_id(tx, record.parent_id) is None:
