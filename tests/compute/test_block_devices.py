@@ -119,6 +119,8 @@ def test_a_volume_outlives_its_servers(cloud: RunningCloud, nova: Nova, cinder: 
     assert cinder.volume(mine["id"])["status"] == "available"
     second = boot(imageRef="", flavorRef=zero, block_device_mapping_v2=[root("volume", mine["id"])])
     assert cinder.volume(mine["id"])["attachments"][0]["server_id"] == second["id"]
+    answer = nova.http.delete(f"/compute/v2.1/servers/{second['id']}/os-volume_attachments/{mine['id']}")
+    assert answer.status_code == 400 and "Cannot detach a root device volume" in answer.text
 
 
 def test_snapshot_blank_volume_and_local_disks_together(cloud: RunningCloud, nova: Nova, cinder: Cinder, volume: Any, boot: Boot,

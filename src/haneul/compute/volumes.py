@@ -15,7 +15,7 @@ from haneul.compute.tasks import machine
 from haneul.compute.tasks import volumes as tasks
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
+from haneul.kernel.errors import BadRequest, Conflict, NotFound
 from haneul.volume import attachments, volumes
 from haneul.volume.model import AttachmentRow, VolumeRow
 from haneul.volume.problems import InvalidVolume, VolumeNotFound
@@ -113,7 +113,7 @@ def detach(tx: Transaction, context: Context, row: ServerRow, volume_id: str) ->
     """The guest is asked to let go; the volume is free when its host says that it has."""
     found, volume = _held(tx, context, row, volume_id)
     if found.boot_index == 0:
-        raise Forbidden("Cannot detach a root device volume")
+        raise BadRequest("Cannot detach a root device volume")
     states.require(context, row, "detach_volume", _STATES)
     kept = row.vm_state == SHELVED_OFFLOADED and found.status == attachments.RESERVED
     if not (found.status == attachments.ATTACHED or kept) or _busy(volume):
