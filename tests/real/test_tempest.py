@@ -1,5 +1,6 @@
 """Tempest's smoke tests, in an environment of Tempest's own: of the APIs with servers that only seem to run, and its scenarios
-with real ones. Nothing is excused: what fails, fails."""
+with real ones; and of its tests of volumes, of which few are smoke, those that copy and move data. Nothing is excused: what
+fails, fails."""
 
 from __future__ import annotations
 
@@ -17,8 +18,10 @@ from running import free_port
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(os.geteuid() != 0, reason="a cloud needs root"), pytest.mark.timeout(3600)]
 HANEUL = Path(__file__).parents[2] / "haneul"
-APIS = r"^tempest\.api\.(identity|image|compute|network)\..*\[.*\bsmoke\b"
-SCENARIOS = r"^tempest\.scenario\.(?!test_volume).*\[.*\bsmoke\b"
+APIS = r"^tempest\.api\.(identity|image|compute|network|volume)\..*\[.*\bsmoke\b"
+VOLUMES = (r"^tempest\.api\.volume\.(test_volumes_(backup|clone|extend|snapshots)|test_volume_(delete_cascade|transfers)|admin\."
+           r"test_(multi_backend|snapshot_manage|user_messages|volume_(manage|pools|retype|services)|volumes_backup))\.")
+SCENARIOS = r"^tempest\.scenario\..*\[.*\bsmoke\b"
 _LINE = re.compile(r"^\{\d+\} (setUpClass \((?P<setup>\S+)\)|(?P<name>\S+)).* \.\.\. "
                    r"(?P<word>ok|FAILED|SKIPPED)(: (?P<why>.*))?$")
 
@@ -29,12 +32,14 @@ def programs() -> Path:
     return Path(made.stdout.strip()) / "bin"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def seeming_cloud() -> Iterator[Path]:
-    """The state directory of a cloud of two hosts whose servers only seem to run."""
+    """The state directory of a cloud of two hosts whose servers only seem to run, with two back ends of volumes."""
     state = Path(f"/tmp/haneul-real-{secrets.token_hex(4)}")
     state.mkdir()
-    (state / "config.toml").write_text("[identity]\nbcrypt_rounds = 4\n\n[host]\nfake_hosts = 2\n")
+    (state / "config.toml").write_text("[identity]\nbcrypt_rounds = 4\n\n[host]\nfake_hosts = 2\n\n"
+                                        "[volume.backends.one]\ndriver = \"file\"\n\n"
+                                        "[volume.backends.two]\ndriver = \"file\"\n")
     try:
         subprocess.run([HANEUL, "up", "--detach", "--no-demo", "--hypervisor", "fake", "--state", state, "--port",
                         str(free_port())], check=True)
@@ -70,6 +75,10 @@ def _run(programs: Path, state: Path, workspace: Path, chosen: str, capsys: pyte
 def test_smoke_of_the_apis(programs: Path, seeming_cloud: Path, tmp_path: Path,
                            capsys: pytest.CaptureFixture[str]) -> None:
     _run(programs, seeming_cloud, tmp_path / "workspace", APIS, capsys)
+
+
+def test_volumes(programs: Path, seeming_cloud: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _run(programs, seeming_cloud, tmp_path / "workspace", VOLUMES, capsys)
 
 
 def test_smoke_of_the_scenarios(programs: Path, real_cloud: Path, tmp_path: Path,

@@ -78,7 +78,8 @@ def settings(paths: Paths, config: Config, api: Api, workspace: Path, web: str |
         "compute-feature-enabled": {
             "disk_config": True, "config_drive": True, "metadata_service": True, "console_output": True, "resize": True,
             "pause": True, "suspend": True, "shelve": True, "snapshot": True, "rescue": True, "stable_rescue": storing,
-            "interface_attach": True, "vnc_console": not fake, "personality": False, "change_password": False,
+            "hostname_fqdn_sanitization": True, "interface_attach": True,
+            "vnc_console": not fake, "personality": False, "change_password": False,
             "live_migration": False, "cold_migration": False, "scheduler_enabled_filters": "all",
             "attach_encrypted_volume": storing, "volume_multiattach": storing, "swap_volume": storing,
             "dhcp_domain": "." + config.compute.dhcp_domain},
