@@ -136,4 +136,7 @@ def test_the_status_of_the_cloud(nova: Nova, boot: Boot, cloud: RunningCloud) ->
     boot()
     shown = nova.http.get("/haneul/v1/status").json()["status"]
     assert shown["hosts"][0]["name"] == "host-1" and shown["servers"]["ACTIVE"] >= 1
+    assert {one["name"]: (one["driver"], one["up"], one["problem"]) for one in shown["back_ends"]} == {
+        f"host-1@{name}#{name}": ("file", True, "") for name in ("file", "second")}
+    assert all(0 < one["free_gib"] <= one["gib"] for one in shown["back_ends"]) and isinstance(shown["volumes"], dict)
     assert cloud.http("member").get("/haneul/v1/status").status_code == 403

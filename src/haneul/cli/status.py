@@ -1,6 +1,6 @@
-"""`haneul status`: processes, hosts, servers, tasks and leaks on one screen.
+"""`haneul status`: processes, hosts, servers, back ends, volumes, tasks and leaks on one screen.
 
-The control plane knows hosts, servers, tasks and leaks (GET /haneul/v1/status); processes are looked at here, so that
+The control plane knows all of it but processes (GET /haneul/v1/status); those are looked at here, so that
 a cloud that is down can say so.
 """
 
@@ -27,8 +27,8 @@ def gather(paths: Paths) -> dict[str, Any]:
         problems.append(f"the agent does not answer on {paths.agent_socket}")
     found: dict[str, Any] = {"url": state.url(config), "state": str(paths.state), "processes": running,
                              "memory_mib": round(sum(process.pss_mib or 0 for process in running), 1),
-                             "hosts": None, "servers": None, "tasks": None, "leaks": None, "reconcilers": None,
-                             "problems": problems}
+                             "hosts": None, "servers": None, "back_ends": None, "volumes": None, "tasks": None,
+                             "leaks": None, "reconcilers": None, "problems": problems}
     if "control" in names and not answers(config):
         problems.append(f"the control plane does not answer at {state.url(config)}")
     elif "control" in names:
@@ -37,6 +37,7 @@ def gather(paths: Paths) -> dict[str, Any]:
         except (ApiError, OSError, http.client.HTTPException) as error:
             problems.append(f"the control plane does not tell its status: {error}")
     problems += [f"host {host['name']} is {host['state']}" for host in found["hosts"] or [] if host["state"] != "up"]
+    problems += [f"back end {each['name']}: {each['problem']}" for each in found["back_ends"] or [] if not each["up"]]
     problems += [f"the reconciler {each['name']} has failed for {age(each['age'])}: {each['message']}"
                  for each in found["reconcilers"] or []]
     return found
@@ -80,16 +81,22 @@ def _show(found: dict[str, Any]) -> None:
         state_text = host["state"] + (", disabled" if host["disabled"] else "")
         shown.add_row(host["name"], state_text, host["virt"], str(host["cpus"]), f"{host['memory_mib']} MiB",
                       f"{host['disk_gib']} GiB", str(host["servers"]), f"{host['heartbeat_age']:g} s ago")
-    console.print(shown)
+    console.print(shown, "")
     if len(found["hosts"]) > 20:
         console.print(f"[dim]… and {len(found['hosts']) - 20} more[/]")
     for host in found["hosts"]:
         for problem in host["problems"]:
             console.print(f"  [yellow]{host['name']}: {problem}[/]")
-    counts = "  ".join(f"{status} {number}" for status, number in sorted(found["servers"].items())) or "none"
+    shown = table("back end", "state", "driver", "size", "free", "volumes' sizes")
+    for each in found["back_ends"] or []:
+        shown.add_row(each["name"], "up" if each["up"] else "down", each["driver"] or "?", f"{each['gib']} GiB",
+                      f"{each['free_gib']} GiB", f"{each['allocated_gib']} GiB")
+    console.print(shown)
+    servers, volumes = (" ".join(f" {status} {number}" for status, number in sorted((found[kind] or {}).items())) or " none"
+                        for kind in ("servers", "volumes"))
     tasks, leaks = found["tasks"], found["leaks"]
-    console.print(f"\n[dim]servers[/]  {counts}\n[dim]tasks[/]    running {tasks['running']}  waiting {tasks['waiting']}  "
-                  f"failed lately {tasks['failed_lately']}")
+    console.print(f"\n[dim]servers[/] {servers}\n[dim]volumes[/] {volumes}\n[dim]tasks[/]    running {tasks['running']}  "
+                  f"waiting {tasks['waiting']}  failed lately {tasks['failed_lately']}")
     for task in tasks["active"][:10]:
         waiting = f" for {task['waiting_for']}" if task["waiting_for"] else ""
         console.print(f"           {task['kind']} of {task['resource']}: {task['state']}{waiting}, {age(task['age'])} old")

@@ -19,6 +19,8 @@ from haneul.kernel.tasks.model import ACTIVE, FAILED
 from haneul.kernel.wire.call import Call
 from haneul.kernel.wire.errors import nova
 from haneul.kernel.wire.routes import Routes, Service
+from haneul.volume import pools
+from haneul.volume.model import PoolRow, VolumeRow
 
 routes = Routes()
 LATELY_SECONDS = 3600.0
@@ -27,7 +29,8 @@ MOST = 50
 
 @routes.get("/status", rule="haneul:status")
 def show(call: Call) -> dict[str, Any]:
-    return {"status": {"hosts": _hosts(call), "servers": _servers(call), "tasks": _tasks(call), "leaks": _leaks(call),
+    return {"status": {"hosts": _hosts(call), "servers": _servers(call), "back_ends": _back_ends(call),
+                       "volumes": _volumes(call), "tasks": _tasks(call), "leaks": _leaks(call),
                        "reconcilers": [{"name": name, "age": round(clock.seconds() - since, 1), "message": text}
                                        for name, (since, text) in dict(call.cloud.reconcilers.failing).items()]}}
 
@@ -50,6 +53,21 @@ def _servers(call: Call) -> dict[str, int]:
         name = states.status(vm_state, task_state)
         found[name] = found.get(name, 0) + count
     return found
+
+
+def _back_ends(call: Call) -> list[dict[str, Any]]:
+    """Those of the configuration, with what each said last."""
+    now, configured = clock.seconds(), call.cloud.config.volume.backends
+    return [{"name": row.name, "driver": row.facts.get("driver"), "up": pools.is_alive(row, now),
+             "problem": row.facts.get("problem") or ("" if pools.is_alive(row, now) else "it was not asked lately"),
+             "gib": row.facts.get("total_bytes", 0) >> 30, "free_gib": row.facts.get("free_bytes", 0) >> 30,
+             "allocated_gib": row.facts.get("allocated_gib", 0)}
+            for row in call.tx.execute(select(PoolRow).order_by(PoolRow.name)).scalars() if row.backend in configured]
+
+
+def _volumes(call: Call) -> dict[str, int]:
+    return {status: count for status, count in call.tx.execute(
+        select(VolumeRow.status, func.count()).group_by(VolumeRow.status))}
 
 
 def _tasks(call: Call) -> dict[str, Any]:
