@@ -9,6 +9,7 @@ from pathlib import Path
 from haneul.host.contract import HostError, NoRoom
 from haneul.host.disks.file.tools import own
 from haneul.host.hypervisor.qemu.command import device_id
+from haneul.host.hypervisor.qemu.drives import below
 from haneul.host.hypervisor.qemu.monitor import Monitor, MonitorError
 
 COPY_SECONDS = 4 * 3600.0
@@ -20,20 +21,40 @@ def copy_disk(monitor: Monitor, name: str, target: Path) -> None:
 
 
 def copy_node(monitor: Monitor, source: str, target: Path, format: str) -> None:
-    """`target` is an empty file of the node's size. What the guest writes after this call began is not in the copy."""
+    """`target` is an empty file of the node's size. The copy is as of one moment during this call."""
     short = uuid.uuid4().hex[:12]
     node, job = f"copy-{short}", f"job-{short}"
     options = {"driver": format, "node-name": node, "discard": "unmap", "file": {"driver": "file", "filename": str(target)}}
     monitor.execute("blockdev-add", options | ({"backing": None} if format == "qcow2" else {}))
     try:
-        monitor.execute("blockdev-backup", {"job-id": job, "device": source, "target": node,
-                                            "sync": "full", "auto-dismiss": False, "on-target-error": "report"})
-        try:
-            wait_for(monitor, job, ("concluded",))
-        finally:
-            monitor.execute("job-dismiss", {"id": job})
+        run = {"job-id": job, "device": source, "target": node, "sync": "full", "auto-dismiss": False,
+               "on-target-error": "report"}
+        if format == "raw" and not source.startswith(below("")):  # of what lies below LUKS, QEMU makes no mirrors
+            _mirror(monitor, job, run)
+        else:
+            _backup(monitor, job, run)
     finally:
         monitor.execute("blockdev-del", {"node-name": node})
+
+
+def _mirror(monitor: Monitor, job: str, run: dict[str, object]) -> None:
+    """Into a raw file a backup job writes zeros that take room, all of the volume's size; a mirror leaves holes. Writes of the
+    guest go to both, so that it comes to an end; left when it is ready, it is a copy of that moment."""
+    monitor.execute("blockdev-mirror", run | {"copy-mode": "write-blocking"})
+    try:
+        wait_for(monitor, job, ("ready", "concluded"))
+        monitor.execute("block-job-cancel", {"device": job})
+        wait_for(monitor, job, ("concluded",))
+    finally:
+        monitor.execute("job-dismiss", {"id": job})
+
+
+def _backup(monitor: Monitor, job: str, run: dict[str, object]) -> None:
+    monitor.execute("blockdev-backup", run)
+    try:
+        wait_for(monitor, job, ("concluded",))
+    finally:
+        monitor.execute("job-dismiss", {"id": job})
 
 
 def drop_copies(monitor: Monitor) -> None:
