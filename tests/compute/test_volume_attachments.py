@@ -230,6 +230,8 @@ def test_several_servers_share_a_volume(cloud: RunningCloud, nova: Nova, boot: B
         wait_until(lambda server=server: server in {each["server_id"] for each in cinder.get(one)["attachments"]})
     attach(nova, second, one, status=400)
     assert guest_disks(cloud, first) and guest_disks(cloud, second)
+    other = volume(volume_type=shared_type)
+    nova.call("PUT", f"{PATH.format(first)}/{one}", {"volumeAttachment": {"volumeId": other}}, status=409)
     detach(nova, first, one)
     wait_until(lambda: len(cinder.get(one)["attachments"]) == 1)
     assert cinder.get(one)["status"] == "in-use" and not guest_disks(cloud, first)

@@ -150,7 +150,7 @@ def swap(tx: Transaction, context: Context, row: ServerRow, volume_id: str, othe
         raise InvalidVolume("New volume must be the same size or larger." if new.size < old.size else
                             "New volume must be the same size: extend it afterwards.")
     if old.multiattach and len(attachments.of_volume(tx, old.id)) > 1:
-        raise BadRequest("Swapping multi-attach volumes with more than one read/write attachment is not supported.")
+        raise Conflict("Swapping multi-attach volumes with more than one read/write attachment is not supported.")
     _check_reach(tx, row, new)
     reserved = attachments.reserve(tx, new, context=context, server_id=row.id, mountpoint=found.mountpoint)
     attachments.begin_detach(tx, found)
