@@ -36,6 +36,8 @@ def test_a_type_lives_and_ends(cinder: Cinder, member: Cinder) -> None:
     changed = cinder.call("PUT", f"/types/{made['id']}", {"volume_type": {"name": "other", "is_public": False}})["volume_type"]
     assert changed["name"] == "other" and changed["is_public"] is False and changed["description"] == "d"
     member.get(f"/types/{made['id']}", status=404)
+    again = cinder.call("PUT", f"/types/{made['id']}", {"volume_type": {"os-volume-type-access:is_public": True}})["volume_type"]
+    assert again["is_public"] is True and again["name"] == "other"
     for bad in ({}, {"name": " "}, {"name": "__DEFAULT__"}, {"unknown": 1}):
         cinder.call("PUT", f"/types/{made['id']}", {"volume_type": bad}, status=409 if "__DEFAULT__" in bad.values() else 400)
     cinder.call("DELETE", f"/types/{made['id']}", status=202)

@@ -43,6 +43,7 @@ class Changes(Body):
     name: Name = None
     description: Description = None
     is_public: Boolean | None = None
+    also_public: Boolean | None = field(name=_IS_PUBLIC, default=None)  # as the SDK says it
 
 
 class Update(Body):
@@ -125,8 +126,9 @@ def create(call: Call, body: Create) -> dict[str, Any]:
 @routes.put("/types/{type_id}", rule="volume_extension:type_update", body=Update)
 def update(call: Call, body: Update) -> dict[str, Any]:
     row, asked = loaded(call), body.volume_type
+    public = asked.is_public if asked.is_public is not None else asked.also_public
     types.update(call.tx, row, name=asked.name, description=asked.description,
-                 is_public=None if asked.is_public is None else shapes.truth(asked.is_public))
+                 is_public=None if public is None else shapes.truth(public))
     return {"volume_type": _view(call, row, full=False, access=False)}
 
 
