@@ -178,7 +178,8 @@ def test_a_status_set_by_hand_gives_nothing_away(scene: Scene, status: str) -> N
         scene.admin.act(volume, "os-unmanage"), owner.act(volume, "revert", {"snapshot_id": attachment}),
         owner("POST", "/compute/v2.1/servers", {"server": {
             "name": "thief", "flavorRef": "1", "networks": "none",
-            "block_device_mapping_v2": [{"uuid": volume, "source_type": "volume", "destination_type": "volume", "boot_index": 0}]}})]
+            "block_device_mapping_v2": [
+                {"uuid": volume, "source_type": "volume", "destination_type": "volume", "boot_index": 0}]}})]
     assert [answer.status_code for answer in attempts if answer.status_code < 400] == [], [answer.text for answer in attempts]
     owner.act(volume, "os-unreserve")  # of nothing: fine
     scene.still_held()

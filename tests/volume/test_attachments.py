@@ -17,7 +17,8 @@ CONNECTOR = {"host": "elsewhere", "ip": "192.0.2.7", "initiator": "iqn.1993-08.o
 
 
 def create(cinder: Cinder, volume: str, *, status: int = 200, version: str = "3.71", **values: Any) -> dict[str, Any]:
-    answer = cinder.call("POST", "/attachments", {"attachment": {"volume_uuid": volume, **values}}, status=status, version=version)
+    answer = cinder.call("POST", "/attachments", {"attachment": {"volume_uuid": volume, **values}}, status=status,
+                         version=version)
     return answer["attachment"] if "attachment" in answer else answer
 
 
@@ -177,7 +178,8 @@ def test_a_busy_volume_goes_back_to_what_its_attachments_say(cloud: RunningCloud
 
 @pytest.mark.parametrize(("migration", "status"), [("migrating", "available"), (None, "extending"), (None, "awaiting-transfer"),
                                                    (None, "error"), (None, "creating"), (None, "deleting")])
-def test_what_is_busy_is_not_reserved(cloud: RunningCloud, cinder: Cinder, make: Make, migration: str | None, status: str) -> None:
+def test_what_is_busy_is_not_reserved(cloud: RunningCloud, cinder: Cinder, make: Make, migration: str | None,
+                                      status: str) -> None:
     volume = make()["id"]
     with cloud.cloud.database.write() as tx:
         row = rows.by_id(tx, volume)
