@@ -77,6 +77,18 @@ def test_snapshots_go_along_unless_they_stay(member: Cinder, other: Cinder, make
     (member if stay else other).wait_gone(snapshot["id"], kind="snapshots")
 
 
+def test_nobody_goes_back_to_what_an_earlier_owner_kept(member: Cinder, other: Cinder, make: Make) -> None:
+    volume = make(by=member)
+    kept = member.call("POST", "/snapshots", {"snapshot": {"volume_id": volume["id"]}}, status=202)["snapshot"]["id"]
+    member.wait(kept, kind="snapshots")
+    offer = member.call("POST", NEW, {"transfer": {"volume_id": volume["id"], "no_snapshots": True}})["transfer"]
+    other.call("POST", f"{NEW}/{offer['id']}/accept", {"accept": {"auth_key": offer["auth_key"]}}, status=202)
+    answer = other.http.post(f"/volume/v3/volumes/{volume['id']}/action", json={"revert": {"snapshot_id": kept}})
+    assert answer.status_code == 400 and "not the latest one" in answer.text
+    member.call("DELETE", f"/snapshots/{kept}", status=202)
+    member.wait_gone(kept, kind="snapshots")
+
+
 def test_backups_do_not_go_along_and_nothing_stands_on_them(member: Cinder, other: Cinder, make: Make) -> None:
     """The earlier owner could not delete them any more, and the new one could not see what they stand on."""
     volume = make(by=member)

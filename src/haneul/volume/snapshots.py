@@ -118,7 +118,7 @@ def revert(tx: Transaction, context: Context, volume: VolumeRow, snapshot_id: st
     if not of_it:
         raise BadRequest(f"Volume {volume.id} doesn't have any snapshots.")
     latest = of_it[-1]
-    if latest.id != snapshot_id:
+    if latest.id != snapshot_id or latest.project_id != volume.project_id:  # an earlier owner's stays that one's
         raise BadRequest(f"Specified snapshot {snapshot_id[:64]} is None or not the latest one of volume {volume.id}.")
     if volume.size != latest.volume_size:
         raise BadRequest(f"Can't revert volume {volume.id} to its latest snapshot {latest.id}. The volume's size must be that of "
