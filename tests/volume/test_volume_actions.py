@@ -233,6 +233,14 @@ def test_migrate(cloud: RunningCloud, cinder: Cinder, make: Make, elsewhere: dic
     refused(cinder, found["id"], "os-migrate_volume", {"host": found[HOST]}, 400, "must be different")
     refused(cinder, found["id"], "os-migrate_volume", {"host": "nowhere@x#y"}, 400, "No available service named")
     refused(cinder, found["id"], "os-migrate_volume", {}, 400)
+    copy = make(source_volid=found["id"])
+    for status in ("creating", "available"):
+        with cloud.cloud.database.write() as tx:
+            row = rows.by_id(tx, copy["id"])
+            assert row is not None
+            row.status = status
+        if status == "creating":
+            refused(cinder, found["id"], "os-migrate_volume", {"host": target}, 400, "gets its data from")
     cinder.action(found["id"], "os-migrate_volume", {"host": target.partition("#")[0]}, status=202)
     after = cinder.wait(found["id"])
     assert after[HOST] == target and after["migration_status"] == "success"

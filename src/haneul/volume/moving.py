@@ -76,6 +76,8 @@ def _check(row: VolumeRow, word: str) -> None:
 def _check_copy(tx: Transaction, row: VolumeRow, pool: str, encrypted: bool) -> None:
     if tx.execute(select(SnapshotRow.id).where(SnapshotRow.volume_id == row.id)).first() is not None:
         raise InvalidVolume(f"Volume {row.id} must not have snapshots to be copied elsewhere.")
+    if rows.copying(tx, source_volid=row.id):
+        raise InvalidVolume(f"Volume {row.id} is where a volume that is being created gets its data from.")
     held = attachments.of_volume(tx, row.id)
     if len(held) > 1 or any(one.server_id is None or one.status != attachments.ATTACHED for one in held):
         raise InvalidVolume(f"Volume {row.id} can be copied while it is in use only when one server has it.")
