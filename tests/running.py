@@ -25,7 +25,7 @@ from haneul.kernel import telemetry
 from haneul.kernel.config import Paths
 
 ADMIN_PASSWORD = "test-admin-password"
-PATIENCE = 90.0  # with the start of processes: a busy machine takes its time, and all tests of a run would fail with it
+PATIENCE = 120.0  # with the start of processes: a busy machine takes its time, and all tests of a run would fail with it
 PERSONAS = ("admin", "manager", "member", "reader", "other", "nobody")
 
 

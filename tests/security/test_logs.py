@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import pytest
 
-from running import ADMIN_PASSWORD, free_port, wait_until
+from running import ADMIN_PASSWORD, PATIENCE, free_port, wait_until
 
 
 @pytest.mark.skipif(os.environ.get("HANEUL_TEST_DATABASE", "").startswith("postgresql"), reason="the same log")
@@ -53,7 +53,7 @@ def up(url: str) -> bool:
 
 def used(url: str) -> dict[str, str]:
     """Goes everywhere that a secret goes, well and badly; the secrets by name."""
-    wait_until(lambda: up(url), 60, "the control plane")
+    wait_until(lambda: up(url), PATIENCE, "the control plane")
     hidden = {name: f"SECRET-{name}-{secrets.token_hex(8)}" for name in (
         "password", "new-password", "wrong-password", "wrong-token", "blob", "user-data", "admin-pass", "key-data")}
     hidden["administrator"] = ADMIN_PASSWORD

@@ -58,15 +58,28 @@ def run(suite: str, database: str, select: str) -> None:
         parts.run("ruff", str(programs / "ruff"), "check", "src", "tests")
         parts.run("imports run downwards", str(programs / "lint-imports"), "--no-cache", "--no-logo")
     with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(_folder(parts))
         server = stack.enter_context(postgresql()) if "postgresql" in databases and chosen != ["real"] else ""
         for name in chosen:
             for kind in databases if name != "real" else ("sqlite",):
                 parts.run(f"{name} on {kind}", sys.executable, "-m", "pytest", "-q", "-m", MARKS[name],
                           *(["-k", select] if select else []), *([] if select or name in ALONE else _workers()),
-                          "--durations=10", "--durations-min=2",
+                          "--durations=10", "--durations-min=2", f"--basetemp={folder / f'{name}-{kind}'}",
                           *(f"--ignore=tests/{room}" for room in WITHOUT_DATABASE if kind == "postgresql"),
                           environment={"HANEUL_TEST_DATABASE": server if kind == "postgresql" else "sqlite"})
     sys.exit(parts.summary())
+
+
+@contextlib.contextmanager
+def _folder(parts: Parts) -> Iterator[Path]:
+    """Where tests keep their state. Not pytest's own: any other run of pytest closes that to the unprivileged users of a cloud."""
+    folder = Path(tempfile.mkdtemp(prefix="hn-test-"))
+    folder.chmod(0o755)
+    yield folder
+    if parts.ran and not any(code for _, code, _ in parts.ran):
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        print(f"\nThe tests' files are kept in {folder}.")
 
 
 def _workers() -> list[str]:
