@@ -167,6 +167,9 @@ def test_interfaces_come_and_go(nova: Nova, boot: Boot, network: str) -> None:
     assert len(nova.get(f"/servers/{id}/os-interface")["interfaceAttachments"]) == 2
     nova.call("DELETE", f"/servers/{id}/os-interface/{port}", status=202)
     wait_until(lambda: len(nova.get(f"/servers/{id}/os-interface")["interfaceAttachments"]) == 1)
+    action = nova.get(f"/servers/{id}/os-instance-actions")["instanceActions"][0]
+    path = f"/servers/{id}/os-instance-actions/{action['request_id']}"
+    wait_until(lambda: {"compute_detach_interface", "Success"} <= set(nova.get(path)["instanceAction"]["events"][-1].values()))
 
 
 def test_console_log_and_its_length(nova: Nova, boot: Boot) -> None:

@@ -96,6 +96,13 @@ def guest_disks(cloud: RunningCloud, server: str) -> list[str]:
     return [name for name in found.disks if name.startswith("vol-")]
 
 
+def ended(nova: Nova, server: str, request_id: str, event: str) -> None:
+    """Waits as clients of Nova do: for its own event of the whole."""
+    path = f"/servers/{server}/os-instance-actions/{request_id}"
+    wait_until(lambda: "Success" in [each["result"] for each in nova.get(path)["instanceAction"]["events"]
+                                     if each["event"] == event], what=event)
+
+
 def test_a_running_guest_gets_a_volume_and_lets_it_go(cloud: RunningCloud, nova: Nova, boot: Boot, cinder: Cinder,
                                                       volume: Make) -> None:
     server, one = boot()["id"], volume()
@@ -110,8 +117,10 @@ def test_a_running_guest_gets_a_volume_and_lets_it_go(cloud: RunningCloud, nova:
     detach(nova, server, one)
     cinder.wait(one, "available")
     assert guest_disks(cloud, server) == [] and nova.get(PATH.format(server))["volumeAttachments"] == []
-    actions = [each["action"] for each in nova.get(f"/servers/{server}/os-instance-actions")["instanceActions"]]
-    assert actions[:2] == ["detach_volume", "attach_volume"]
+    done = nova.get(f"/servers/{server}/os-instance-actions")["instanceActions"][:2]
+    assert [each["action"] for each in done] == ["detach_volume", "attach_volume"]
+    for each in done:
+        ended(nova, server, each["request_id"], f"compute_{each['action']}")
 
 
 def test_what_each_microversion_shows(nova: Nova, boot: Boot, cinder: Cinder, volume: Make) -> None:

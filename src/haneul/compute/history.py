@@ -22,6 +22,7 @@ NAMES = {"create": "create", "create_with_volumes": "create",
          "attach_interface": "attach_interface", "detach_interface": "detach_interface", "attach_volume": "attach_volume",
          "detach_volume": "detach_volume", "swap_volume": "swap_volume", "extend_volume": "extend_volume",
          "rewire": "injectNetworkInfo"}
+WHOLE = {"attach_interface", "detach_interface", "attach_volume", "detach_volume", "swap_volume"}
 
 
 def actions(tx: Transaction, row: ServerRow, *, since: datetime | None = None,
@@ -59,11 +60,15 @@ def message(task: TaskRow) -> str | None:
 
 
 def events(task: TaskRow, host: str | None) -> list[dict[str, Any]]:
-    """Each step that ended, and the one under way."""
+    """Each step that ended, and the one under way; of attaching and detaching also Nova's one event, for which clients wait."""
     found = [{"event": f"compute_{entry['step'].replace(' ', '_')}", "started": moment(entry["started"]),
               "finished": moment(entry["finished"]), "result": "Error" if entry["outcome"] in ("failed", "left") else "Success",
               "details": entry.get("error"), "host": host} for entry in task.record]
     if task.finished is None and task.step_started is not None:
         found.append({"event": "compute_running", "started": moment(task.step_started), "finished": None, "result": None,
                       "details": task.waiting_for, "host": host})
+    kind = task.kind.rsplit(".", 1)[-1]
+    if task.finished is not None and kind in WHOLE:
+        found.append({"event": f"compute_{kind}", "started": moment(task.created), "finished": moment(task.finished),
+                      "result": "Error" if task.fault else "Success", "details": None, "host": host})
     return found
