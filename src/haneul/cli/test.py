@@ -72,7 +72,7 @@ def run(suite: str, database: str, select: str) -> None:
 
 @contextlib.contextmanager
 def _folder(parts: Parts) -> Iterator[Path]:
-    """Where tests keep their state. Not pytest's own: any other run of pytest closes that to the unprivileged users of a cloud."""
+    """Where tests keep their state. Not pytest's own: any other run of pytest closes that to a cloud's unprivileged users."""
     folder = Path(tempfile.mkdtemp(prefix="hn-test-"))
     folder.chmod(0o755)
     yield folder
