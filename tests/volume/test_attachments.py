@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -155,6 +156,25 @@ def test_several_may_share_a_volume_of_such_a_type(cinder: Cinder, make: Make) -
     assert [each["instance"] for each in left] == [SERVER] and cinder.volume(volume)["status"] == "in-use"
     cinder.action(volume, "os-detach", {}, status=202)
     assert cinder.volume(volume)["status"] == "available"
+
+
+def test_many_come_and_go_at_once(cloud: RunningCloud, cinder: Cinder, make: Make) -> None:
+    """The status is what is left at the end, not what one of them saw of the others."""
+    kind = cinder.call("POST", "/types", {"volume_type": {
+        "name": "shared-by-many", "extra_specs": {"multiattach": "<is> True"}}})["volume_type"]["id"]
+    volume = make(volume_type=kind)["id"]
+
+    def come_and_go(_: int) -> None:
+        mine = Cinder(cloud)
+        for _ in range(5):
+            path = f"/attachments/{create(mine, volume, instance_uuid=SERVER, connector=CONNECTOR)['id']}"
+            mine.call("POST", path + "/action", {"os-complete": None}, status=204)
+            mine.call("DELETE", path, status=200)
+
+    for _ in range(3):
+        with ThreadPoolExecutor(6) as beside:
+            list(beside.map(come_and_go, range(6)))
+        assert cinder.volume(volume)["status"] == "available"
 
 
 # ---------------------------------------------------------------- the rules themselves
