@@ -93,10 +93,9 @@ class Agent:
 
     def volumes(self, backend: str) -> storage.Volumes:
         """One of the host's stores of volumes."""
-        found = self._volumes.get(backend)
-        if found is None:
-            found = self._volumes[backend] = _Driver(self, "volumes", storage.Volumes, backend=backend)  # type: ignore[assignment]
-        return found
+        if backend not in self._volumes:
+            self._volumes[backend] = _Driver(self, "volumes", storage.Volumes, backend=backend)  # type: ignore[assignment]
+        return self._volumes[backend]
 
     @property
     def endpoint(self) -> str:
