@@ -46,12 +46,13 @@ def gone(client: Cinder, kind: str, id: str) -> None:
 
 
 def begins(client: Cinder, ceph: Cluster, id: str) -> bytes:
-    """The volume's first mebibyte, as it lies in the pool or in the folder."""
-    file = client.cloud.paths.host / "volumes" / "file" / f"volume-{id}"
-    if file.exists():
-        with open(file, "rb") as content:
+    """The volume's first mebibyte, as it lies in the pool or in the folder: after a move under another name."""
+    volume = client.volume(id)
+    name = f"volume-{volume.get('os-vol-mig-status-attr:name_id') or id}"
+    if volume["os-vol-host-attr:host"].endswith("@file#file"):
+        with open(client.cloud.paths.host / "volumes" / "file" / f"{name}.raw", "rb") as content:
             return content.read(1 << 20)
-    command = ["rbd", "export", "--no-progress", f"{POOL}/volume-{id}", "-", "--conf", str(ceph.conf)]
+    command = ["rbd", "export", "--no-progress", f"{POOL}/{name}", "-", "--conf", str(ceph.conf)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reader:
         assert reader.stdout
         data = reader.stdout.read(1 << 20)
