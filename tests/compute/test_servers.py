@@ -134,7 +134,7 @@ ADDED = [("2.3", {"OS-EXT-SRV-ATTR:hostname", "OS-EXT-SRV-ATTR:kernel_id", "OS-E
                   "OS-EXT-SRV-ATTR:user_data"}),
          ("2.9", {"locked"}), ("2.16", {"host_status"}), ("2.19", {"description"}), ("2.26", {"tags"}),
          ("2.63", {"trusted_image_certificates"}), ("2.71", {"server_groups"}), ("2.73", {"locked_reason"}),
-         ("2.96", {"pinned_availability_zone"})]
+         ("2.96", {"pinned_availability_zone"}), ("2.100", {"scheduler_hints"})]
 
 
 def test_the_keys_of_each_microversion(nova: Nova, boot: Boot) -> None:
@@ -148,6 +148,29 @@ def test_the_keys_of_each_microversion(nova: Nova, boot: Boot) -> None:
         assert set(nova.server(id, version=version)) == expected, version
     assert set(nova.server(id, version="2.46")["flavor"]) == {"id", "links"}
     assert "original_name" in nova.server(id, version="2.47")["flavor"]
+
+
+def test_what_came_after_2_96(nova: Nova, boot: Boot, image: str) -> None:
+    """Image properties (2.98), hints (2.100), and shares (2.97), of which this cloud has none."""
+    first = boot()
+    id = boot(hints={"different_host": [], "same_host": first["id"]})["id"]
+    assert "properties" not in nova.server(id, version="2.97")["image"]
+    shown = nova.server(id, version="2.100")
+    assert shown["image"]["properties"]["owner_specified.openstack.object"] == "images/compute-image"  # the SDK's word
+    assert shown["scheduler_hints"] == {"different_host": [], "same_host": first["id"]}
+    listed = {one["id"]: one for one in nova.get("/servers/detail", version="2.101")["servers"]}
+    assert listed[id]["scheduler_hints"] == shown["scheduler_hints"] and listed[first["id"]]["scheduler_hints"] == {}
+    assert listed[id]["image"] == shown["image"]
+    shares = f"/servers/{id}/shares"
+    nova.get(shares, version="2.96", status=404)
+    assert nova.get(shares, version="2.97") == {"shares": []}
+    wanted = {"share": {"share_id": image}}
+    nova.call("POST", shares, wanted, version="2.97", status=409)  # it runs
+    nova.action(id, "os-stop", None)
+    nova.wait(id, "SHUTOFF")
+    assert "could not be found" in nova.call("POST", shares, wanted, version="2.97", status=404)["itemNotFound"]["message"]
+    nova.get(f"{shares}/{image}", version="2.97", status=404)
+    nova.call("DELETE", f"{shares}/{image}", version="2.97", status=404)
 
 
 def test_members_do_not_see_hosts(cloud: RunningCloud, nova: Nova, image: str) -> None:

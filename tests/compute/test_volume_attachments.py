@@ -90,6 +90,16 @@ def detach(nova: Nova, server: str, volume: str, **options: Any) -> None:
     nova.call("DELETE", f"{PATH.format(server)}/{volume}", **options)
 
 
+def test_since_2_101_attaching_answers_without_a_body(nova: Nova, cinder: Cinder, boot: Boot, volume: Make) -> None:
+    server, id = boot()["id"], volume()
+    assert nova.call("POST", PATH.format(server), {"volumeAttachment": {"volumeId": id}}, version="2.101", status=202) is None
+    cinder.wait(id, "in-use")
+    shown = nova.get(f"{PATH.format(server)}/{id}", version="2.101")["volumeAttachment"]
+    assert shown["volumeId"] == id and shown["attachment_id"] == shown["bdm_uuid"] and "id" not in shown
+    detach(nova, server, id, version="2.101")
+    cinder.wait(id, "available")
+
+
 def guest_disks(cloud: RunningCloud, server: str) -> list[str]:
     """What the host says that the guest has of volumes."""
     found = cloud.cloud.get(Agents).of("host-1").hypervisor.server(server)

@@ -147,7 +147,7 @@ class Things:
         ids["compute.os-security-groups.group_id"], ids["floating_ip_id"] = ids["security_group_id"], ids["floatingip_id"]
         ids["compute.os-security-group-rules.rule_id"] = ids["network.rule_id"]
         ids["host"], ids["before"] = "host-1", "2020-01-01 00:00:00"
-        ids["volume_id"] = NOTHING
+        ids["volume_id"] = ids["share_id"] = NOTHING
 
         def active() -> bool:
             found = self.member.get(f"{prefix}/servers/{ids['server_id']}").json()["server"]

@@ -94,6 +94,8 @@ def _rows(context: Context, wish: Wish, flavor: FlavorRow, disks: Plan, key: tup
     system: dict[str, Any] = {"image": disks.image}
     if disks.on_volume:
         system["on_volume"] = True
+    if wish.hints:
+        system["hints"] = wish.hints
     if disks.local is not None:
         system["local"] = to_builtins(disks.local)
     reservation = "r-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))

@@ -29,6 +29,8 @@ DETAILS = (ServerRow.seq, ServerRow.id, ServerRow.name, ServerRow.hostname, Serv
            ServerRow.auto_disk_config, ServerRow.reservation_id, ServerRow.launch_index, ServerRow.group_id,
            ServerRow.created_at, ServerRow.updated_at, ServerRow.launched_at, ServerRow.terminated_at, ServerRow.deleted)
 
+DETAILS_298 = (*DETAILS, ServerRow.system)
+
 SORTS = {"access_ip_v4": ServerRow.access_ip_v4, "access_ip_v6": ServerRow.access_ip_v6,
          "auto_disk_config": ServerRow.auto_disk_config, "availability_zone": ServerRow.availability_zone,
          "config_drive": ServerRow.config_drive, "created_at": ServerRow.created_at,

@@ -133,6 +133,8 @@ _CHECKS: dict[str, str] = {
         "os_compute_api:os-suspend-server:resume",
         "os_compute_api:os-suspend-server:suspend",
         "os_compute_api:os-volumes-attachments:create",
+        "os_compute_api:os-server-shares:create",
+        "os_compute_api:os-server-shares:delete",
         "os_compute_api:os-volumes-attachments:update",
         "os_compute_api:os-volumes-attachments:delete",
     ), PROJECT_MEMBER),
@@ -162,6 +164,8 @@ _CHECKS: dict[str, str] = {
         "os_compute_api:servers:show:flavor-extra-specs",
         "os_compute_api:os-simple-tenant-usage:show",
         "os_compute_api:os-volumes-attachments:index",
+        "os_compute_api:os-server-shares:index",
+        "os_compute_api:os-server-shares:show",
         "os_compute_api:os-volumes-attachments:show",
     ), PROJECT_READER),
     **dict.fromkeys((

@@ -25,6 +25,7 @@ from haneul.compute.api import (
     servers_create,
     servers_list,
     services,
+    shares,
     tenant_usage,
     usage_audit,
     volume_attachments,
@@ -33,6 +34,6 @@ from haneul.compute.api import (
 
 ROUTES = [module.routes for module in (
     flavors, flavor_access, keypairs, servers_list, servers_create, servers, server_actions, server_changes, server_metadata,
-    server_tags, interfaces, consoles, instance_actions, server_groups, hypervisors, services, aggregates, quotas, tenant_usage,
-    others, images, networks, security_groups, floating_ips, hosts, usage_audit,
-    volume_attachments, volume_proxies)]
+    server_tags, interfaces, consoles, instance_actions, server_groups, hypervisors, services, shares, aggregates, quotas,
+    tenant_usage, others, images, networks, security_groups, floating_ips, hosts, usage_audit, volume_attachments,
+    volume_proxies)]

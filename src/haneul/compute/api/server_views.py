@@ -93,7 +93,7 @@ def detail(call: Call, row: Any, more: Extras) -> dict[str, Any]:
     building = row.vm_state == states.BUILDING
     found: dict[str, Any] = {
         "id": row.id, "name": row.name, "status": status, "tenant_id": row.project_id, "user_id": row.user_id,
-        "metadata": row.meta, "hostId": host_id(row.project_id, row.host), "image": _image(more, row.image_id),
+        "metadata": row.meta, "hostId": host_id(row.project_id, row.host), "image": _image(call, more, row),
         "flavor": _flavor(call, more, row.flavor), "created": _second(row.created_at),
         "updated": _second(row.updated_at), "addresses": {} if building else ip_view(more.addresses.get(row.id, [])),
         "accessIPv4": row.access_ip_v4 or "", "accessIPv6": row.access_ip_v6 or "",
@@ -136,6 +136,8 @@ def _add_later(call: Call, row: Any, more: Extras, found: dict[str, Any]) -> Non
         found["locked_reason"] = row.locked_reason
     if version >= (2, 96):
         found["pinned_availability_zone"] = row.pinned_zone
+    if version >= (2, 100):
+        found["scheduler_hints"] = row.system.get("hints", {})
 
 
 def _extended(call: Call, row: Any) -> dict[str, Any]:
@@ -168,9 +170,14 @@ def fault_view(call: Call, fault: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _image(more: Extras, image_id: str | None) -> Any:
-    """An empty text for a server without an image."""
-    return {"id": image_id, "links": [{"rel": "bookmark", "href": f"{more.bookmark}/images/{image_id}"}]} if image_id else ""
+def _image(call: Call, more: Extras, row: Any) -> Any:
+    """An empty text for a server without an image. The properties are those that it had when the server was made of it."""
+    if not row.image_id:
+        return ""
+    found = {"id": row.image_id, "links": [{"rel": "bookmark", "href": f"{more.bookmark}/images/{row.image_id}"}]}
+    if call.version >= (2, 98):
+        found["properties"] = row.system["image"]["properties"]
+    return found
 
 
 def _flavor(call: Call, more: Extras, flavor: dict[str, Any]) -> dict[str, Any]:

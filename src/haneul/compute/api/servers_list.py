@@ -41,7 +41,7 @@ def index(call: Call) -> dict[str, Any]:
 
 @routes.get("/servers/detail", rule="os_compute_api:servers:detail")
 def detail(call: Call) -> dict[str, Any]:
-    rows, limit = _page(call, "detail", listing.DETAILS)
+    rows, limit = _page(call, "detail", listing.DETAILS_298 if call.version >= (2, 98) else listing.DETAILS)
     more = server_views.extras(call, rows)
     return _list(call, rows, limit, [server_views.detail(call, row, more) for row in rows])
 

@@ -110,7 +110,8 @@ def _not_shelved(call: Call, row: ServerRow, action: str) -> None:
 
 
 @routes.post(PATH, rule=_RULE + "create", target=server, body=[((2, 1), Attach), ((2, 49), Attach49), ((2, 79), Attach79)])
-def create(call: Call, row: ServerRow, body: Attach) -> dict[str, Any]:
+def create(call: Call, row: ServerRow, body: Attach) -> Reply:
+    """Since 2.101 it says only that it will be done."""
     _not_shelved(call, row, "attach_volume")
     wanted = body.wanted
     tag = getattr(wanted, "tag", UNSET)
@@ -118,7 +119,7 @@ def create(call: Call, row: ServerRow, body: Attach) -> dict[str, Any]:
         call.tx, call.context, row, shapes.uuid(wanted.volume_id, "volumeId"), wanted=wanted.device,
         tag=None if tag is UNSET else tag, multiattach=call.version >= (2, 60),
         delete_on_termination=shapes.truth(getattr(wanted, "delete_on_termination", False)))
-    return {"volumeAttachment": _view(call, found)}
+    return Reply(status=202) if call.version >= (2, 101) else Reply({"volumeAttachment": _view(call, found)})
 
 
 @routes.put(PATH + "/{volume_id}", rule=_RULE + "swap", body=Swap, status=202, maximum=(2, 84))
