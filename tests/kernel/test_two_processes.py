@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
+from sqlalchemy import delete
 
 from haneul.kernel.cloud import Cloud
+from haneul.kernel.database import Transaction
+from haneul.kernel.leaks import LeakRow
 from haneul.kernel.tasks import Task, Work
 from running import ADMIN_PASSWORD, RunningCloud, wait_until
 
@@ -161,3 +164,24 @@ def test_of_two_actions_at_once_one_is_refused(pair: tuple[RunningCloud, Running
             wait_until(lambda wanted=status: one.get(server).json()["server"]["status"] == wanted, 20, status)
         assert one.delete(server).status_code == 204
         wait_until(lambda: one.get(server).status_code == 404, 20, "the end")
+
+
+def test_what_another_deletes_meanwhile_is_not_there(pair: tuple[RunningCloud, RunningCloud]) -> None:
+    """A row that was read, and gone when it was to be written, is an error of nobody's: the next try does not find it."""
+    database = pair[0].cloud.database
+    with database.write() as tx:
+        tx.add(LeakRow(id="test/gone", kind="test", host=None, name="gone", found=0.0))
+    tries: list[bool] = []
+
+    def change(tx: Transaction) -> bool:
+        row = tx.get(LeakRow, "test/gone")
+        tries.append(row is not None)
+        if row is None:
+            return False
+        with database.write() as other:
+            other.execute(delete(LeakRow).where(LeakRow.id == "test/gone"))
+        row.what = "changed"
+        tx.flush()
+        return True
+
+    assert database.transact(change) is False and tries == [True, False]

@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy import JSON, CursorResult, Engine, Executable, MetaData, create_engine, event, text
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm.exc import StaleDataError
 
 if TYPE_CHECKING:
     from haneul.kernel.cloud import Cloud
@@ -129,8 +130,8 @@ class Database:
             try:
                 with self.write() as tx:
                     return work(tx)
-            except DBAPIError as error:
-                if attempt == 4 or getattr(error.orig, "sqlstate", None) not in _TRY_AGAIN:
+            except (DBAPIError, StaleDataError) as error:
+                if attempt == 4 or not _came_between(error):
                     raise
         raise AssertionError("unreachable")
 
@@ -138,10 +139,17 @@ class Database:
         self.engine.dispose()
 
 
+def _came_between(error: BaseException) -> bool:
+    """Whether another transaction was in the way. A row that was read and then deleted by it is found missing when it is
+    written: the next try does not read it any more."""
+    return isinstance(error, StaleDataError) or (isinstance(error, DBAPIError)
+                                                 and getattr(error.orig, "sqlstate", None) in _TRY_AGAIN)
+
+
 def passing(error: BaseException) -> bool:
     """Whether an error is the database's and may pass by itself: a deadlock, a lost connection, a full disk."""
-    return isinstance(error, DBAPIError) and (error.connection_invalidated or isinstance(error, OperationalError)
-                                              or getattr(error.orig, "sqlstate", None) in _TRY_AGAIN)
+    return _came_between(error) or (isinstance(error, DBAPIError)
+                                    and (error.connection_invalidated or isinstance(error, OperationalError)))
 
 
 def out_of_range(error: BaseException) -> bool:
