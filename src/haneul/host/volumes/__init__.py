@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from haneul.host.contract import NotThere
+from haneul.host.contract import NotThere, Refused
 from haneul.host.segments import segment
 from haneul.host.storage import VolumeSource
 from haneul.host.volumes.store import Setting, Store
@@ -69,7 +69,7 @@ class Backends:
 def _checked(name: str) -> str:
     try:
         return segment(name)
-    except Exception as error:
+    except Refused as error:
         raise ConfigError(f"[volume.backends.{name}]: {error}") from error
 
 

@@ -9,7 +9,6 @@ from sqlalchemy import select
 
 from haneul.fleet.agents import Agent
 from haneul.host.contract import NotThere
-from haneul.host.storage import Extent
 from haneul.kernel import clock
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.database import Transaction
@@ -126,7 +125,8 @@ def keep(work: Work[OnBackup]) -> None:
         version=VERSION, data=backup.id, parent=parent.data if parent else None, size_bytes=copy.bytes,
         chunk_bytes=parent.chunk_bytes if parent else work.cloud.config.volume.backup_chunk_bytes, volume=_facts(work, volume))
     try:
-        manifest = store.write(backup.container or "", manifest, _extents(agent, copy.id), _reader(agent, copy.id), parent)
+        manifest = store.write(backup.container or "", manifest, agent.transfers.extents(copy.id), _reader(agent, copy.id),
+                               parent)
     except OSError as error:
         raise Fault("The backup could not be written.", str(error), code=steps.NO_ROOM) from error
     with work.commit() as tx:
@@ -171,10 +171,6 @@ def _facts(work: Work[OnBackup], volume: VolumeRow) -> dict[str, Any]:
     return {"id": volume.id, "name": volume.name, "description": volume.description, "size": volume.size,
             "metadata": dict(volume.meta), "image": dict(volume.image), "bootable": volume.bootable,
             "encrypted": volume.encrypted, "type": kind.name if kind is not None else None}
-
-
-def _extents(agent: Agent, transfer: str) -> list[Extent]:
-    return agent.transfers.extents(transfer)
 
 
 def _reader(agent: Agent, transfer: str) -> Any:
