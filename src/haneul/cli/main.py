@@ -109,7 +109,7 @@ def tempest_config(
     web: Annotated[str | None, typer.Option(help="URL of an image that the cloud may import.")] = None,
 ) -> None:
     """Write tempest.conf for the running cloud."""
-    from haneul.cli import tempest as command
+    from haneul.cli.tempest import config as command
     command.run(state, output, web)
 
 

@@ -1,0 +1,1 @@
+"""Tempest, the test suite of OpenStack itself, against a cloud: its configuration, its runs."""

@@ -1,0 +1,8 @@
+"""image: metadata definitions, stores, locations"""
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    pass
