@@ -45,16 +45,10 @@ def _text(value: Any) -> str:
 
 
 def settings(paths: Paths, config: Config, api: Api, workspace: Path, web: str | None) -> dict[str, dict[str, Any]]:
+    """Sections and their values: what the cloud offers, and times that emulated guests on two cores need."""
     offered = {service["type"] for service in api.get(f"{demo.KEYSTONE}/services")["services"]}
-    networked, computing, storing = "network" in offered, "compute" in offered, "block-storage" in offered
-    extensions = [found["alias"] for found in api.get(f"{demo.NEUTRON}/extensions")["extensions"]] if networked else []
-    newest = api.get(demo.NOVA + "/")["version"]["version"] if computing else "2.1"
-    hosts = len(api.get(f"{demo.NOVA}/os-hypervisors")["hypervisors"]) if computing else 0
     fake = config.host.hypervisor == "fake"
-    patience = 60 if fake else 300
-    images = [demo.upload_image(api, paths, name, None if fake else guest.ensure(Steps())) for name in ("guest", "guest-alt")]
-    flavors = [demo.flavor(api, name) for name in ("m1.nano", "m1.micro")] if computing else ["", ""]
-    public = demo.public_network(api, config) if networked else ""
+    patience = 120 if fake else 600
     return {
         "DEFAULT": {"debug": True, "use_stderr": False, "log_dir": workspace / "logs", "log_file": "tempest.log",
                     "resource_name_prefix": "tempest"},
@@ -62,19 +56,69 @@ def settings(paths: Paths, config: Config, api: Api, workspace: Path, web: str |
         "auth": {"use_dynamic_credentials": True, "create_isolated_networks": True, "default_credentials_domain_name": "Default",
                  "admin_username": "admin", "admin_password": state.admin_password(paths), "admin_project_name": "admin",
                  "admin_domain_name": "Default", "admin_system": "all"},
-        "identity": {"uri_v3": f"{state.url(config)}/identity/v3", "auth_version": "v3", "region": config.api.region,
-                     "catalog_type": "identity", "v3_endpoint_type": "public", "default_domain_id": "default",
-                     "admin_role": "admin"},
-        "identity-feature-enabled": {"api_v2": False, "api_v3": True, "trust": False, "access_rules": True,
-                                     "domain_specific_drivers": False, "security_compliance": False,
-                                     "application_credentials": True, "federation": False},
         "enforce_scope": {name: True for name in ("keystone", "glance", "nova", "neutron", "placement", "cinder")},
         "service-clients": {"http_timeout": 180},
         "service_available": {name: kind in offered for name, kind in SERVICES.items()} | {"horizon": False},
-        "compute": {"image_ref": images[0], "image_ref_alt": images[1], "flavor_ref": flavors[0], "flavor_ref_alt": flavors[1],
-                    "build_interval": 1, "build_timeout": patience, "ready_wait": 0, "hypervisor_type": "QEMU",
-                    "fixed_network_name": "", "min_microversion": "2.1", "max_microversion": newest,
-                    "shelved_offload_time": 0, "min_compute_nodes": hosts},
+        **_identity(config),
+        **_images(config, web, patience),
+        **(_networks(api, config, patience) if "network" in offered else {}),
+        **(_servers(api, paths, config, patience, "block-storage" in offered) if "compute" in offered else {}),
+        **(_volumes(api, patience) if "block-storage" in offered else {}),
+        "placement": {"catalog_type": "placement", "endpoint_type": "public", "min_microversion": "1.0",
+                      "max_microversion": "latest"},
+        **_guests(fake),
+    }
+
+
+def _identity(config: Config) -> dict[str, dict[str, Any]]:
+    rules = config.identity
+    return {
+        "identity": {"uri_v3": f"{state.url(config)}/identity/v3", "auth_version": "v3", "region": config.api.region,
+                     "catalog_type": "identity", "v3_endpoint_type": "public", "default_domain_id": "default",
+                     "admin_role": "admin", "user_lockout_failure_attempts": rules.lockout_failures,
+                     "user_lockout_duration": rules.lockout_seconds,
+                     "user_unique_last_password_count": rules.unique_last_passwords, "user_minimum_password_age": 0},
+        # Its tests fail log-ins and change passwords until the rules forbid it: without rules they cannot end
+        "identity-feature-enabled": {
+            "api_v2": False, "api_v2_admin": False, "api_v3": True, "trust": False, "access_rules": True,
+            "application_credentials": True, "domain_specific_drivers": False, "federation": False,
+            "security_compliance": rules.lockout_failures > 0 and rules.unique_last_passwords > 0}}
+
+
+def _images(config: Config, web: str | None, patience: int) -> dict[str, dict[str, Any]]:
+    return {
+        "image": {"catalog_type": "image", "build_timeout": patience, "build_interval": 1, "hashing_algorithm": "sha512",
+                  "http_image": web or "", "http_qcow2_image": web or "",
+                  "container_formats": "bare", "disk_formats": ["qcow2", "raw", "iso"]},
+        "image-feature-enabled": {"api_v2": True, "import_image": web is not None, "os_glance_reserved": False,
+                                  "manage_locations": False}}
+
+
+def _networks(api: Api, config: Config, patience: int) -> dict[str, dict[str, Any]]:
+    extensions = [found["alias"] for found in api.get(f"{demo.NEUTRON}/extensions")["extensions"]]
+    return {
+        "network": {"catalog_type": "network", "public_network_id": demo.public_network(api, config),
+                    "floating_network_name": "public",
+                    "project_networks_reachable": False, "shared_physical_network": False,
+                    "project_network_cidr": "10.100.0.0/16", "project_network_mask_bits": 28,
+                    "project_network_v6_cidr": "2001:db8::/48", "project_network_v6_mask_bits": 64,
+                    "build_timeout": patience, "build_interval": 1},
+        "network-feature-enabled": {"ipv6": True, "ipv6_subnet_attributes": True, "port_admin_state_change": True,
+                                    "port_security": "port-security" in extensions, "floating_ips": True,
+                                    "api_extensions": extensions}}
+
+
+def _servers(api: Api, paths: Paths, config: Config, patience: int, storing: bool) -> dict[str, dict[str, Any]]:
+    """Two images and two flavors are made if they are missing."""
+    fake = config.host.hypervisor == "fake"
+    images = [demo.upload_image(api, paths, name, None if fake else guest.ensure(Steps())) for name in ("guest", "guest-alt")]
+    flavors = [demo.flavor(api, name) for name in ("m1.nano", "m1.micro")]
+    return {
+        "compute": {"catalog_type": "compute", "image_ref": images[0], "image_ref_alt": images[1], "flavor_ref": flavors[0],
+                    "flavor_ref_alt": flavors[1], "build_interval": 1, "build_timeout": patience, "ready_wait": 0,
+                    "hypervisor_type": "QEMU", "fixed_network_name": "", "volume_device_name": "vdb", "min_microversion": "2.1",
+                    "max_microversion": api.get(demo.NOVA + "/")["version"]["version"], "shelved_offload_time": 0,
+                    "min_compute_nodes": len(api.get(f"{demo.NOVA}/os-hypervisors")["hypervisors"])},
         "compute-feature-enabled": {
             "disk_config": True, "config_drive": True, "metadata_service": True, "console_output": True, "resize": True,
             "pause": True, "suspend": True, "shelve": True, "snapshot": True, "rescue": True, "stable_rescue": storing,
@@ -82,29 +126,21 @@ def settings(paths: Paths, config: Config, api: Api, workspace: Path, web: str |
             "vnc_console": not fake, "personality": False, "change_password": False,
             "live_migration": False, "cold_migration": False, "scheduler_enabled_filters": "all",
             "attach_encrypted_volume": storing, "volume_multiattach": storing, "swap_volume": storing,
-            "dhcp_domain": "." + config.compute.dhcp_domain},
-        **(_volumes(api, patience) if storing else {}),
-        "image": {"build_timeout": patience, "build_interval": 1, "hashing_algorithm": "sha512",
-                  "http_image": web or "", "http_qcow2_image": web or "",
-                  "container_formats": "bare", "disk_formats": ["qcow2", "raw", "iso"]},
-        "image-feature-enabled": {"api_v2": True, "import_image": web is not None, "os_glance_reserved": False,
-                                  "manage_locations": False},
-        "network": {"public_network_id": public, "floating_network_name": "public", "project_networks_reachable": False,
-                    "shared_physical_network": False, "project_network_cidr": "10.100.0.0/16",
-                    "project_network_mask_bits": 28, "project_network_v6_cidr": "2001:db8::/48",
-                    "project_network_v6_mask_bits": 64, "build_timeout": patience, "build_interval": 1},
-        "network-feature-enabled": {"ipv6": True, "ipv6_subnet_attributes": True, "port_security": "port-security" in extensions,
-                                    "floating_ips": True, "api_extensions": extensions},
-        "placement": {"catalog_type": "placement", "endpoint_type": "public"},
+            "dhcp_domain": "." + config.compute.dhcp_domain}}
+
+
+def _guests(fake: bool) -> dict[str, dict[str, Any]]:
+    return {
         "validation": {"run_validation": not fake, "connect_method": "floating", "auth_method": "keypair",
-                       "image_ssh_user": demo.USER, "image_ssh_password": "gocubsgo", "image_alt_ssh_user": demo.USER,
-                       "image_alt_ssh_password": "gocubsgo", "ssh_key_type": "ecdsa", "ping_timeout": 120,
-                       "connect_timeout": 60, "ssh_timeout": 300,
+                       "ip_version_for_ssh": 4, "image_ssh_user": demo.USER, "image_ssh_password": "gocubsgo",
+                       "image_alt_ssh_user": demo.USER, "image_alt_ssh_password": "gocubsgo", "ssh_key_type": "ecdsa",
+                       "security_group": True, "security_group_rules": True, "ping_size": 56, "ping_count": 1,
+                       "ping_timeout": 300, "connect_timeout": 120, "ssh_timeout": 900,
+                       "allowed_network_downtime": 60.0, "allowed_metadata_downtime": 60.0,
                        # "$$" is one dollar sign in this file
                        "ssh_shell_prologue": "set -eu -o pipefail; PATH=$$PATH:/sbin:/usr/sbin;"},
-        "scenario": {"img_file": "" if fake else guest.cached(), "img_disk_format": "qcow2", "dhcp_client": "udhcpc",
-                     "protocol": "icmp"},
-    }
+        "scenario": {"img_file": "" if fake else guest.cached(), "img_disk_format": "qcow2", "img_container_format": "bare",
+                     "dhcp_client": "udhcpc", "protocol": "icmp"}}
 
 
 def _volumes(api: Api, patience: int) -> dict[str, dict[str, Any]]:
