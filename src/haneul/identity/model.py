@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Float,
     ForeignKey,
@@ -109,6 +110,7 @@ class User(Watched, Base):
     created_at: Mapped[datetime]
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
     extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    last_active_at: Mapped[datetime | None]  # day of the last log-in, kept only where the configuration asks about it
 
     @property
     def policy_target(self) -> dict[str, Any]:
@@ -299,3 +301,143 @@ class Revocation(Watched, Base):
     subject: Mapped[str] = mapped_column(Id, index=True)  # an audit id, or the id of a user, project, domain, credential
     issued_before: Mapped[float] = mapped_column(Float)
     until: Mapped[float] = mapped_column(Float, index=True)
+    kind: Mapped[str] = mapped_column(String(32), default="", server_default="")  # what `subject` is, as OS-REVOKE names it
+
+
+class Trust(Watched, Base):
+    """What a trustor lets a trustee do in one project. `remaining_uses` is counted down by statements: nothing cached needs it."""
+
+    __tablename__ = "identity_trusts"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    trustor_user_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_users.id", ondelete="CASCADE"), index=True)
+    trustee_user_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_users.id", ondelete="CASCADE"), index=True)
+    project_id: Mapped[str | None] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"), index=True)
+    impersonation: Mapped[bool] = mapped_column(Boolean)
+    expires_at: Mapped[datetime | None]
+    remaining_uses: Mapped[int | None] = mapped_column(Integer)
+    redelegation_count: Mapped[int] = mapped_column(Integer, default=0)
+    redelegated_trust_id: Mapped[str | None] = mapped_column(Id, ForeignKey("identity_trusts.id", ondelete="CASCADE"), index=True)
+    role_ids: Mapped[list[str]] = mapped_column(default=list)
+    extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+    @property
+    def policy_target(self) -> dict[str, Any]:
+        return {"target.trust.trustor_user_id": self.trustor_user_id, "target.trust.trustee_user_id": self.trustee_user_id}
+
+
+class DomainOption(Base):
+    """One option of a domain's configuration: kept and shown, obeyed where haneul has what it configures."""
+
+    __tablename__ = "identity_domain_options"
+
+    domain_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"), primary_key=True)
+    group: Mapped[str] = mapped_column("option_group", Name, primary_key=True)
+    name: Mapped[str] = mapped_column(Name, primary_key=True)
+    sealed: Mapped[str] = mapped_column(Text)  # JSON, encrypted: some are passwords
+
+
+class Consumer(Base):
+    """Who may ask for a user's access by OAuth 1. Secrets of consumers and tokens are encrypted."""
+
+    __tablename__ = "identity_consumers"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    description: Mapped[str | None] = mapped_column(Text)
+    sealed: Mapped[str] = mapped_column(Text)
+    extra: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class OAuthToken(Watched, Base):
+    """A request token, until it is exchanged, or an access token: `access` tells them apart."""
+
+    __tablename__ = "identity_oauth_tokens"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    access: Mapped[bool] = mapped_column(Boolean)
+    consumer_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_consumers.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[str | None] = mapped_column(Id, ForeignKey("identity_users.id", ondelete="CASCADE"), index=True)
+    project_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"), index=True)
+    role_ids: Mapped[list[str]] = mapped_column(default=list)
+    sealed: Mapped[str] = mapped_column(Text)
+    verifier: Mapped[str | None] = mapped_column(String(64))
+    expires_at: Mapped[datetime | None]
+
+    @property
+    def policy_target(self) -> dict[str, Any]:
+        return {"user_id": self.user_id, "target.user.id": self.user_id}
+
+
+class OAuthNonce(Base):
+    """Nonces of signed requests, so that none is played back while its time stamp is good."""
+
+    __tablename__ = "identity_oauth_nonces"
+
+    nonce: Mapped[str] = mapped_column(String(128), primary_key=True)
+    used_at: Mapped[float] = mapped_column(Float, index=True)
+
+
+class EndpointGroup(Watched, Base):
+    """Endpoints by what they have in common: `filters` over service_id, region_id and interface."""
+
+    __tablename__ = "identity_endpoint_groups"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(Name)
+    description: Mapped[str | None] = mapped_column(Text)
+    filters: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class ProjectEndpoint(Watched, Base):
+    """An endpoint that a project's catalog shows. A project with none, and no group, sees all endpoints."""
+
+    __tablename__ = "identity_project_endpoints"
+
+    project_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"), primary_key=True)
+    endpoint_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_endpoints.id", ondelete="CASCADE"), primary_key=True,
+                                             index=True)
+
+
+class ProjectEndpointGroup(Watched, Base):
+    __tablename__ = "identity_project_endpoint_groups"
+
+    project_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"), primary_key=True)
+    group_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_endpoint_groups.id", ondelete="CASCADE"), primary_key=True,
+                                          index=True)
+
+
+class PolicyAssociation(Base):
+    """Which stored policy an endpoint, a service, or a service in a region has; "" where it is for any."""
+
+    __tablename__ = "identity_policy_associations"
+
+    endpoint_id: Mapped[str] = mapped_column(Id, primary_key=True, default="")
+    service_id: Mapped[str] = mapped_column(Id, primary_key=True, default="")
+    region_id: Mapped[str] = mapped_column(Name, primary_key=True, default="")
+    policy_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_policies.id", ondelete="CASCADE"), index=True)
+
+
+class RegisteredLimit(Base):
+    """How many of a service's resources a project may have, unless a limit of its own says otherwise."""
+
+    __tablename__ = "identity_registered_limits"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    service_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_services.id", ondelete="CASCADE"), index=True)
+    region_id: Mapped[str | None] = mapped_column(Name, ForeignKey("identity_regions.id", ondelete="CASCADE"))
+    resource_name: Mapped[str] = mapped_column(Name)
+    default_limit: Mapped[int] = mapped_column(BigInteger)
+    description: Mapped[str | None] = mapped_column(Text)
+
+
+class Limit(Base):
+    """Of one project or one domain."""
+
+    __tablename__ = "identity_limits"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    registered_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_registered_limits.id"), index=True)  # kept while it has any
+    project_id: Mapped[str | None] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"), index=True)
+    domain_id: Mapped[str | None] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"), index=True)
+    resource_limit: Mapped[int] = mapped_column(BigInteger)
+    description: Mapped[str | None] = mapped_column(Text)
