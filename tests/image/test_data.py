@@ -108,6 +108,19 @@ def test_a_delete_during_an_upload_wins(cloud: RunningCloud, member: httpx.Clien
     assert files_of(cloud) == before
 
 
+def test_formats_are_compared_unless_the_operator_says_otherwise(cloud: RunningCloud, member: httpx.Client,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    noise, backed = os.urandom(2000), bytearray(b"QFI\xfb" + bytes(508))
+    backed[7], backed[8:16] = 3, (300).to_bytes(8, "big")  # version 3, with a backing file
+    image = make(member, disk_format="qcow2")
+    assert member.put(f"/images/{image}/file", content=noise, headers=DATA).status_code == 415
+    monkeypatch.setattr(cloud.cloud.config.image, "require_format_match", False)
+    assert member.put(f"/images/{image}/file", content=noise, headers=DATA).status_code == 204
+    assert shown(member, image)["virtual_size"] is None and shown(member, image)["status"] == "active"
+    unsafe = make(member, disk_format="qcow2")
+    assert member.put(f"/images/{unsafe}/file", content=bytes(backed), headers=DATA).status_code == 415
+
+
 def test_size_and_quota_bind(cloud: RunningCloud, member: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files_of(cloud)
     monkeypatch.setattr(cloud.cloud.config.image, "max_bytes", 1000)

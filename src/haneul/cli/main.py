@@ -102,6 +102,20 @@ def build_guest(output: Annotated[Path | None, typer.Argument(help="Where to; wi
     command.build_guest(output)
 
 
+@app.command()
+def tempest(
+    selection: Annotated[str, typer.Argument(help="interop, smoke, a service, scenario, a name, or an expression.")] = "interop",
+    state: State = DEFAULT,
+    concurrency: Annotated[int, typer.Option(min=1, help="How many tests at once.")] = 2,
+    report: Annotated[Path | None, typer.Option(help="Write every test's outcome there, as JSON.")] = None,
+    hypervisor: Annotated[Hypervisor | None, typer.Option(
+        help="Make a cloud for the tests, with this; else only when none runs.")] = None,
+) -> None:
+    """Run OpenStack's own tests against the running cloud, or against one made for them."""
+    from haneul.cli.tempest import command
+    command.run(selection, state, concurrency, report, hypervisor.value if hypervisor else None)
+
+
 @app.command("tempest-config")
 def tempest_config(
     state: State = DEFAULT,

@@ -39,10 +39,14 @@ class _Source:
 
 
 class Inspection:
-    """Eats an image's bytes in order; `verdict` answers its virtual size or raises NotWhatItSays."""
+    """Eats an image's bytes in order; `verdict` answers its virtual size or raises NotWhatItSays.
 
-    def __init__(self, declared: str) -> None:
+    Unless `strict`, data of another format than declared is let in, of unknown size; hosts refuse it when it is used.
+    """
+
+    def __init__(self, declared: str, strict: bool = True) -> None:
         self._declared = declared
+        self._strict = strict
         self._source = _Source()
         self._wrapper: Any = format_inspector.InspectWrapper(self._source)  # type: ignore[arg-type]
         self._decided = False
@@ -56,11 +60,13 @@ class Inspection:
         self._wrapper.read(len(chunk))
         self._decided = self._wrapper.formats is not None
 
-    def verdict(self) -> int:
+    def verdict(self) -> int | None:
         self._wrapper.close()
         found: list[Any] = self._wrapper.formats or []
         names = {str(each) for each in found}
         if names not in _TRUE[self._declared]:
+            if not self._strict:
+                return None
             raise NotWhatItSays(f"The image is declared as {self._declared} but its data is "
                                 f"{' and '.join(sorted(names)) or 'unknown'}.")
         try:

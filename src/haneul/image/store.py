@@ -54,14 +54,15 @@ def staged_path(cloud: Cloud, image_id: str) -> Path:
 class Intake:
     """Takes one image's bytes in. MD5, SHA-512 and the disk each have a thread: they release the interpreter while they work.
 
-    `declared` is the format that the data must have; None takes anything (staging, containers) as it is.
+    `declared` is the format that the data must have; None takes anything (staging, containers) as it is. What `strict`
+    means, `Inspection` says.
     """
 
-    def __init__(self, folder: Path, declared: str | None, limit: int) -> None:
+    def __init__(self, folder: Path, declared: str | None, limit: int, strict: bool = True) -> None:
         self.path = folder / f"{PARTIAL}{ids.new()}"
         self.size = 0
         self._limit = limit
-        self._inspection = Inspection(declared) if declared is not None else None
+        self._inspection = Inspection(declared, strict) if declared is not None else None
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha512 = hashlib.sha512()

@@ -27,7 +27,7 @@ class Upload:
         self.back_to = back_to
         self.staged = staged
         declared = row.disk_format if row.container_format == "bare" and not staged else None
-        self.intake = store.Intake(store.folder(cloud), declared, room)
+        self.intake = store.Intake(store.folder(cloud), declared, room, cloud.config.image.require_format_match)
         self._cloud = cloud
         self._beat = clock.seconds()
 

@@ -63,6 +63,7 @@ class Identity(Section):
 class Image(Section):
     max_bytes: Positive = 1 << 40
     user_quota_bytes: int = 0  # 0: no limit
+    require_format_match: bool = True  # uploads of another format than declared are refused; else hosts refuse to use them
     web_download_private: bool = False  # may import fetch from private addresses; loopback ranges below always may not
     web_download_allow: list[str] = []  # CIDRs that may be fetched from although they are private
 

@@ -21,11 +21,12 @@ MULTIATTACH = "multiattach"
 SERVICES = {"nova": "compute", "neutron": "network", "glance": "image", "cinder": "block-storage", "swift": "object-store"}
 
 
-def run(directory: Path, output: Path | None, web: str | None) -> None:
+def run(directory: Path, output: Path | None, web: str | None, workspace: Path | None = None) -> None:
+    """Logs and locks are kept in the workspace; without one, in the state directory."""
     paths = state.existing(directory)
     config = load(paths.state)
     api = Api.of(paths, config)
-    workspace = paths.state / "tempest"
+    workspace = workspace or paths.state / "tempest"
     for name in ("logs", "lock"):
         (workspace / name).mkdir(parents=True, exist_ok=True)
     parser = configparser.ConfigParser(interpolation=None)
@@ -91,6 +92,7 @@ def _images(config: Config, web: str | None, patience: int) -> dict[str, dict[st
                   "http_image": web or "", "http_qcow2_image": web or "",
                   "container_formats": "bare", "disk_formats": ["qcow2", "raw", "iso"]},
         "image-feature-enabled": {"api_v2": True, "import_image": web is not None, "os_glance_reserved": False,
+                                  "image_format_enforcement": config.image.require_format_match,
                                   "manage_locations": False}}
 
 
