@@ -19,7 +19,8 @@ class ImageRow(Base):
     """An image. `properties` are the caller's own keys, shown beside the fixed ones.
 
     `writing` is the owner of a transfer under way (saving, uploading) and `written_at` its last sign of life: a transfer
-    whose process died is noticed by that.
+    whose process died is noticed by that. `locations` are where its data is: `store`, and for data elsewhere `url`; in the
+    order of the caller, with his `metadata`.
     """
 
     __tablename__ = "images"
@@ -42,6 +43,7 @@ class ImageRow(Base):
     protected: Mapped[bool] = mapped_column(default=False)
     os_hidden: Mapped[bool] = mapped_column(default=False)
     properties: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    locations: Mapped[list[Any]] = mapped_column(JSON, default=list, server_default="[]")
     created_at: Mapped[datetime] = mapped_column(DateTime)
     updated_at: Mapped[datetime] = mapped_column(DateTime)
     writing: Mapped[str | None] = mapped_column(String(64))
@@ -69,3 +71,73 @@ class ImageMember(Base):
     status: Mapped[str] = mapped_column(String(16), default="pending")
     created_at: Mapped[datetime] = mapped_column(DateTime)
     updated_at: Mapped[datetime] = mapped_column(DateTime)
+
+
+class MetadefNamespace(Base):
+    """A set of definitions: what keys images, flavors and volumes may usefully have."""
+
+    __tablename__ = "metadef_namespaces"
+    __table_args__ = (Index("ix_metadef_namespaces_listed", "created_at", "namespace"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    namespace: Mapped[str] = mapped_column(String(80), unique=True)
+    display_name: Mapped[str | None] = mapped_column(String(80))
+    description: Mapped[str | None] = mapped_column(String(500))
+    visibility: Mapped[str] = mapped_column(String(16), default="private")
+    protected: Mapped[bool] = mapped_column(default=False)
+    owner: Mapped[str | None] = mapped_column(String(255), index=True)
+    created_at: Mapped[datetime] = mapped_column(DateTime)
+    updated_at: Mapped[datetime] = mapped_column(DateTime)
+
+    @property
+    def policy_target(self) -> Mapping[str, Any]:
+        return {"project_id": self.owner, "owner": self.owner, "visibility": self.visibility}
+
+
+class MetadefItem(Base):
+    """An object, a property or a tag of a namespace; `body` is what its caller said of it beside the name."""
+
+    __tablename__ = "metadef_items"
+
+    namespace_id: Mapped[str] = mapped_column(ForeignKey("metadef_namespaces.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    body: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    created_at: Mapped[datetime] = mapped_column(DateTime)
+    updated_at: Mapped[datetime] = mapped_column(DateTime)
+
+
+class MetadefResourceType(Base):
+    """A kind of resource that definitions are for."""
+
+    __tablename__ = "metadef_resource_types"
+
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(DateTime)
+    updated_at: Mapped[datetime] = mapped_column(DateTime)
+
+
+class MetadefAssociation(Base):
+    """A namespace is for a kind of resource, whose keys have `prefix`."""
+
+    __tablename__ = "metadef_associations"
+
+    namespace_id: Mapped[str] = mapped_column(ForeignKey("metadef_namespaces.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(ForeignKey("metadef_resource_types.name"), primary_key=True)
+    prefix: Mapped[str | None] = mapped_column(String(80))
+    properties_target: Mapped[str | None] = mapped_column(String(80))
+    created_at: Mapped[datetime] = mapped_column(DateTime)
+    updated_at: Mapped[datetime] = mapped_column(DateTime)
+
+
+class CachedImage(Base):
+    """An image that is in the cache or waits to be fetched into it (`size` is null)."""
+
+    __tablename__ = "image_cache"
+
+    image_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    hits: Mapped[int] = mapped_column(Integer, default=0)
+    queued_at: Mapped[float] = mapped_column(Float)
+    cached_at: Mapped[float | None] = mapped_column(Float)
+    accessed_at: Mapped[float | None] = mapped_column(Float)
