@@ -177,7 +177,7 @@ def _run(programs: Path, workspace: Path, chosen: list[str], concurrency: int) -
     shown = sys.stdout.isatty()
 
     def tell(outcome: Outcome) -> None:
-        done = len(results.outcomes)
+        done = len(chosen) - len(results.waiting)
         if outcome.outcome == "failed":
             print(f"{clear}  FAILED   {outcome.name}", flush=True)
         if shown or done % 50 == 0:
@@ -195,7 +195,7 @@ def _run(programs: Path, workspace: Path, chosen: list[str], concurrency: int) -
             output.write(line)
             results.read(line.rstrip("\n"))
     results.close()
-    print(clear, end="")
+    print(clear, end="", flush=True)
     return results
 
 
