@@ -347,6 +347,18 @@ def test_floating_ip_and_snat(linux: LinuxFabric, cloud_id: str) -> None:
             socket.create_connection(("172.30.4.50", 2222), timeout=1)
 
 
+def test_a_router_does_not_believe_for_long_in_a_guest_that_went_off(linux: LinuxFabric, cloud_id: str) -> None:
+    routed(linux, world.port(5), floating={"172.30.4.50": "10.1.0.5"})
+    with namespaces.inside(names.router_namespace(cloud_id, world.id("router"))):
+        links_of_router = [name for name in links.names() if name != "lo"]
+        assert len(links_of_router) == 2
+        for name in links_of_router:
+            for version in ("ipv4", "ipv6") if namespaces.has_ipv6() else ("ipv4",):
+                neighbours = Path(f"/proc/sys/net/{version}/neigh/{name}")
+                assert int((neighbours / "base_reachable_time_ms").read_text()) <= 5000
+                assert int((neighbours / "delay_first_probe_time").read_text()) == 1
+
+
 def test_out_through_the_machine_masqueraded(linux: LinuxFabric, machine: str, cloud_id: str) -> None:
     port = world.port(5)
     routed(linux, port)
