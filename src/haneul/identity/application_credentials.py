@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import select
 
+from haneul.identity.delegation import delegated
 from haneul.identity.lookup import keep
 from haneul.identity.model import AccessRule, ApplicationCredential, Role
+from haneul.identity.moments import parsed
 from haneul.identity.revocations import revoke
 from haneul.kernel import clock, ids
 from haneul.kernel.context import Context
@@ -46,10 +48,13 @@ class Wanted(Struct):
 
 
 def check_caller(context: Context) -> None:
-    """A token of a restricted credential, or one bound by access rules, must not make its holder anything more."""
+    """A token of a restricted credential, or one bound by access rules, must not make its holder anything more; nor must any
+    other that was delegated, since what it made would outlive it."""
     if context.application_credential_id is not None and (context.restricted or context.access_rules is not None):
         raise Forbidden("You are not authorized to perform the requested action: Using method 'application_credential' is not "
                         "allowed for managing additional application credentials.")
+    if context.application_credential_id is None and delegated(context):
+        raise Forbidden("Cannot manage application credentials with a token issued via delegation.")
 
 
 def secret_of(wanted: Wanted) -> str:
@@ -73,15 +78,8 @@ def create(tx: Transaction, context: Context, wanted: Wanted, secret_hash: str) 
 
 
 def _expiry(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
-    except ValueError as error:
-        raise BadRequest(f"Invalid timestamp {text[:64]}.") from error
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    if moment <= clock.now():
+    moment = parsed(text)
+    if moment is not None and moment <= clock.now():
         raise BadRequest("The expiry of an application credential must lie in the future.")
     return moment
 

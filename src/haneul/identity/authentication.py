@@ -9,16 +9,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UNSET, Struct, UnsetType
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, field
 from sqlalchemy import delete, select
 
-from haneul.identity import passwords
-from haneul.identity.model import ApplicationCredential, Failure, Password, Project, User
+from haneul.identity import passwords, trusts
+from haneul.identity.lookup import refuse
+from haneul.identity.model import ApplicationCredential, Failure, Password, Project, Trust, User
 from haneul.identity.standing import UNSCOPED, Scope, Standing
-from haneul.identity.tokens import METHODS, Claims, Entry, Tokens, audit_id
+from haneul.identity.tokens import Claims, Entry, Tokens, audit_id
 from haneul.kernel import clock
 from haneul.kernel.database import Transaction
-from haneul.kernel.errors import BadRequest, Forbidden, Unauthorized
+from haneul.kernel.errors import BadRequest, Forbidden, NotFound, Unauthorized
 
 if TYPE_CHECKING:
     from haneul.kernel.cloud import Cloud
@@ -64,10 +66,15 @@ class ProjectRef(Struct):
     domain: DomainRef | None = None
 
 
+class TrustRef(Struct):
+    id: str | None = None
+
+
 class ScopeRef(Struct):
     project: ProjectRef | None = None
     domain: DomainRef | None = None
     system: dict[str, Any] | None = None
+    trust: TrustRef | None = field(default=None, name="OS-TRUST:trust")
     unscoped: dict[str, Any] | UnsetType = UNSET
 
 
@@ -97,7 +104,7 @@ def log_in(cloud: Cloud, auth: Auth) -> tuple[str, Entry]:
     tokens, started = cloud.get(Tokens), clock.seconds()
     revision = tokens.revision.read()
     wanted = auth.identity.methods
-    unknown = [method for method in wanted if method not in METHODS]
+    unknown = [method for method in wanted if method not in _CHECKS]
     if not wanted or unknown:
         raise Unauthorized("Attempted to authenticate with an unsupported method.")
     proofs = [_CHECKS[method](cloud, auth.identity) for method in dict.fromkeys(wanted)]
@@ -109,8 +116,37 @@ def log_in(cloud: Cloud, auth: Auth) -> tuple[str, Entry]:
     with cloud.database.read() as tx:
         user = tokens.standing(tx, proofs[0].user_id, UNSCOPED, revision)
         _enough_factors(user, methods, base)
-        scope = _scope(tx, auth, user, base, credential, revision)
-        return tokens.issue(tx, _claims(cloud, user, methods, scope, base, credential, started), revision)
+        trust = _trust(tx, auth.scope)
+        if trust is None:
+            scope = _scope(tx, auth, user, base, credential, revision)
+        elif credential is not None or (base is not None and base.credential_id is not None):
+            raise Forbidden("Application credentials cannot request a scope.")
+        else:
+            scope = Scope("project", trust.project_id) if trust.project_id else UNSCOPED
+        claims = _claims(cloud, user, methods, scope, base, credential, started)
+        if trust is None:
+            return tokens.issue(tx, claims, revision)
+        ends = claims.expires_at
+        if trust.expires_at is not None:
+            ends = min(ends, started + (trust.expires_at - clock.now()).total_seconds())
+        issued = tokens.issue(tx, msgspec.structs.replace(claims, trust_id=trust.id, expires_at=ends), revision)
+    if trust.remaining_uses is not None:  # a use is taken once the token could be made, which nobody has seen by then
+        cloud.database.transact(lambda tx: trusts.consume(tx, trust.id))
+    return issued
+
+
+def _trust(tx: Transaction, scope: ScopeRef | str | UnsetType) -> Trust | None:
+    """The trust that a log-in asks for."""
+    if not isinstance(scope, ScopeRef) or scope.trust is None:
+        return None
+    if scope.project is not None or scope.domain is not None or scope.system is not None:
+        raise BadRequest("Specify only one scope: a project, a domain, a trust or the system.")
+    if not scope.trust.id:
+        raise BadRequest("Expecting to find id in OS-TRUST:trust.")
+    try:
+        return trusts.get(tx, scope.trust.id)
+    except NotFound as error:
+        raise Unauthorized(error.message) from error
 
 
 def _claims(cloud: Cloud, user: Standing, methods: tuple[str, ...], scope: Scope, base: Claims | None,
@@ -173,7 +209,13 @@ def _by_token(cloud: Cloud, identity: Identity) -> Proof:
     entry = cloud.get(Tokens).entry(identity.token.id)
     if entry is None:
         raise Unauthorized()
-    return Proof(entry.claims.user_id, base=entry.claims)
+    claims = entry.claims
+    if claims.trust_id is not None or claims.oauth_token_id is not None:
+        kind = "trust" if claims.trust_id is not None else "OAuth"
+        raise refuse(f"Using {kind}-scoped token to create another token. Create a new {kind}-scoped token instead")
+    if "ec2credential" in claims.methods:
+        raise refuse("Using a delegated token to create another token is not allowed.")
+    return Proof(claims.user_id, base=claims)
 
 
 def _by_credential(cloud: Cloud, identity: Identity) -> Proof:
@@ -246,7 +288,7 @@ def _count_failure(cloud: Cloud, user_id: str) -> None:
 def _enough_factors(user: Standing, methods: tuple[str, ...], base: Claims | None) -> None:
     """Keystone's multi_factor_auth_rules: sets of methods, one of which must be whole. Unknown methods void a set."""
     options = user.options
-    rules = [set(rule) for rule in options.get("multi_factor_auth_rules") or [] if rule and set(rule) <= set(METHODS)]
+    rules = [set(rule) for rule in options.get("multi_factor_auth_rules") or [] if rule and set(rule) <= set(_CHECKS)]
     if options.get("multi_factor_auth_enabled", True) and rules and not any(rule <= set(methods) for rule in rules):
         raise Unauthorized()
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from haneul.identity.delegation import refuse_delegated
 from haneul.identity.keys import Keys
 from haneul.identity.lookup import keep, refuse
 from haneul.identity.model import Credential, User
@@ -42,9 +43,8 @@ class Fields(Struct):
 
 
 def check_caller(context: Context) -> None:
-    """A delegated token must not plant or read secrets that stand for its user."""
-    if context.application_credential_id is not None and (context.restricted or context.access_rules is not None):
-        raise refuse("Using method 'application_credential' is not allowed for managing credentials.")
+    """A delegated token must not plant or read secrets that stand for its user: they outlive it."""
+    refuse_delegated(context, "Delegated tokens cannot access credentials directly")
 
 
 def create(tx: Transaction, fields: Fields, user: User, extra: dict[str, Any]) -> Credential:

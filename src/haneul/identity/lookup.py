@@ -18,6 +18,7 @@ from haneul.identity.model import (
     Region,
     Role,
     StoredPolicy,
+    Trust,
     User,
 )
 from haneul.kernel.database import Base, Transaction
@@ -27,7 +28,8 @@ T = TypeVar("T", bound=Base)
 WORDS: dict[type[Base], str] = {
     Project: "project", User: "user", Group: "group", Role: "role", Region: "region", CatalogService: "service",
     Endpoint: "endpoint", Credential: "credential", StoredPolicy: "policy",
-    ApplicationCredential: "Application Credential", AccessRule: "Access Rule"}
+    ApplicationCredential: "Application Credential", AccessRule: "Access Rule",
+    Trust: "trust"}
 
 
 def require(tx: Transaction, kind: type[T], id: str) -> T:

@@ -305,7 +305,7 @@ class Revocation(Watched, Base):
 
 
 class Trust(Watched, Base):
-    """What a trustor lets a trustee do in one project. `remaining_uses` is counted down by statements: nothing cached needs it."""
+    """What a trustor lets a trustee do in one project. `remaining_uses` is counted down by statements, which empty no cache."""
 
     __tablename__ = "identity_trusts"
 
@@ -436,7 +436,7 @@ class Limit(Base):
     __tablename__ = "identity_limits"
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    registered_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_registered_limits.id"), index=True)  # kept while it has any
+    registered_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_registered_limits.id"), index=True)
     project_id: Mapped[str | None] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"), index=True)
     domain_id: Mapped[str | None] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"), index=True)
     resource_limit: Mapped[int] = mapped_column(BigInteger)

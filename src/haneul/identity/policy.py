@@ -5,7 +5,7 @@ Where Keystone writes token.domain.id and token.project.domain.id, a context has
 
 from __future__ import annotations
 
-from haneul.kernel.policy import ALL_SCOPES, Rule
+from haneul.kernel.policy import ALL_SCOPES, PROJECT, Rule
 
 ANYONE = "@"
 ADMIN = "role:admin"
@@ -22,6 +22,9 @@ _MANAGED = "('manager':%(target.role.name)s or 'member':%(target.role.name)s or 
 _GRANT = f"(({_USER} or {_GROUP}) and ({_PROJECT} or {_DOMAIN}))"
 _PROJECT_USER = f"{SYSTEM_READER} or (role:reader and {_PROJECT}) or project_id:%(target.project.id)s"
 _PROJECT_ADMIN = f"{ADMIN} or (role:manager and {_PROJECT})"
+_TRUSTOR = "user_id:%(target.trust.trustor_user_id)s"
+_TRUSTEE = "user_id:%(target.trust.trustee_user_id)s"
+SERVICE = f"role:service or {ADMIN}"
 _SELF_READER = f"{SYSTEM_READER} or (role:reader and {_USER}) or {OWNER}"
 
 _DEFAULTS: dict[str, str] = {
@@ -92,5 +95,51 @@ _DEFAULTS: dict[str, str] = {
     "create_application_credential": OWNER, "delete_application_credential": f"{ADMIN} or {OWNER}",
     "get_access_rule": f"{SYSTEM_READER} or {OWNER}", "list_access_rules": f"{SYSTEM_READER} or {OWNER}",
     "delete_access_rule": f"{ADMIN} or {OWNER}",
+    # what the limits are
+    "get_limit_model": ANYONE, "list_limits": ANYONE,  # only what get_limit allows is listed
+    "get_limit": f"{SYSTEM_READER} or domain_id:%(target.limit.domain.id)s or domain_id:%(target.limit.project.domain_id)s or "
+                 "(project_id:%(target.limit.project_id)s and not None:%(target.limit.project_id)s)",
+    "get_registered_limit": ANYONE, "list_registered_limits": ANYONE,
+    "get_security_compliance_domain_config": ANYONE,
+    "ec2tokens_validate": SERVICE, "s3tokens_validate": SERVICE,
 }
-RULES = [Rule(f"identity:{name}", check, scopes=ALL_SCOPES) for name, check in _DEFAULTS.items()]
+# Not by a domain's token
+_IN_PROJECTS: dict[str, str] = {
+    # trusts
+    "list_trusts": SYSTEM_READER,
+    "list_trusts_for_trustor": f"{SYSTEM_READER} or {_TRUSTOR}", "list_trusts_for_trustee": f"{SYSTEM_READER} or {_TRUSTEE}",
+    "get_trust": f"{SYSTEM_READER} or {_TRUSTOR} or {_TRUSTEE}", "delete_trust": f"{ADMIN} or {_TRUSTOR}",
+    "list_roles_for_trust": f"{SYSTEM_READER} or {_TRUSTOR} or {_TRUSTEE}",
+    "get_role_for_trust": f"{SYSTEM_READER} or {_TRUSTOR} or {_TRUSTEE}",
+    # OAuth 1
+    "get_consumer": SYSTEM_READER, "list_consumers": SYSTEM_READER, "create_consumer": ADMIN, "update_consumer": ADMIN,
+    "delete_consumer": ADMIN,
+    # configuration of domains
+    "create_domain_config": ADMIN, "get_domain_config": SYSTEM_READER, "update_domain_config": ADMIN,
+    "delete_domain_config": ADMIN, "get_domain_config_default": SYSTEM_READER,
+    # limits
+    "create_limits": ADMIN, "update_limit": ADMIN, "delete_limit": ADMIN, "create_registered_limits": ADMIN,
+    "update_registered_limit": ADMIN, "delete_registered_limit": ADMIN,
+    "list_revoke_events": SERVICE,
+    # which endpoints a project's catalog shows
+    "create_endpoint_group": ADMIN, "list_endpoint_groups": SYSTEM_READER, "get_endpoint_group": SYSTEM_READER,
+    "update_endpoint_group": ADMIN, "delete_endpoint_group": ADMIN,
+    "list_projects_associated_with_endpoint_group": SYSTEM_READER,
+    "list_endpoints_associated_with_endpoint_group": SYSTEM_READER, "get_endpoint_group_in_project": SYSTEM_READER,
+    "list_endpoint_groups_for_project": SYSTEM_READER, "add_endpoint_group_to_project": ADMIN,
+    "remove_endpoint_group_from_project": ADMIN, "list_projects_for_endpoint": SYSTEM_READER, "add_endpoint_to_project": ADMIN,
+    "check_endpoint_in_project": SYSTEM_READER, "list_endpoints_for_project": SYSTEM_READER,
+    "remove_endpoint_from_project": ADMIN,
+    # which stored policy an endpoint has
+    **{f"{verb}_policy_association_for_{what}": SYSTEM_READER if verb == "check" else ADMIN
+       for verb in ("create", "check", "delete") for what in ("endpoint", "service", "region_and_service")},
+    "get_policy_for_endpoint": SYSTEM_READER, "list_endpoints_for_policy": SYSTEM_READER,
+}
+_IN_A_PROJECT: dict[str, str] = {
+    "create_trust": _TRUSTOR,
+    "authorize_request_token": ADMIN, "get_access_token": ADMIN, "get_access_token_role": ADMIN, "list_access_tokens": ADMIN,
+    "list_access_token_roles": ADMIN, "delete_access_token": ADMIN,
+}
+RULES = [Rule(f"identity:{name}", check, scopes=scopes)
+         for rules, scopes in ((_DEFAULTS, ALL_SCOPES), (_IN_PROJECTS, ("system", "project")), (_IN_A_PROJECT, PROJECT))
+         for name, check in rules.items()]

@@ -90,14 +90,15 @@ def find(tx: Transaction, roles: Roles, user_id: str, scope: Scope) -> Standing:
     if scope.kind == "unscoped":
         return Standing(**about)
     if scope.kind != SYSTEM:
-        about |= _place(tx, scope)
+        about |= place(tx, scope)
     granted = roles.effective(held(tx, user_id, scope))
     if not granted:
         raise Unauthorized()
     return Standing(**about, roles=granted)
 
 
-def _place(tx: Transaction, scope: Scope) -> dict[str, Any]:
+def place(tx: Transaction, scope: Scope) -> dict[str, Any]:
+    """What a standing says of its project or domain. Unauthorized if that is disabled, or not of the scope's kind."""
     row = tx.execute(_PLACE, {"id": scope.id}).first()
     if row is None or not row[2] or (scope.kind == "domain") != row[3]:
         raise Unauthorized()

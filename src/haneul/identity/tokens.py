@@ -16,26 +16,27 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import select
 
-from haneul.identity import catalog
+from haneul.identity import catalog, trusts
 from haneul.identity.keys import Keys
-from haneul.identity.model import AccessRule, ApplicationCredential, Revocation
+from haneul.identity.model import AccessRule, ApplicationCredential, OAuthToken, Revocation, Trust
 from haneul.identity.revision import Revision
-from haneul.identity.standing import Roles, Scope, Standing, find
+from haneul.identity.standing import UNSCOPED, Roles, Scope, Standing, find, place
 from haneul.kernel import clock
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.kernel.errors import Unauthorized
+from haneul.kernel.errors import Forbidden, Unauthorized
 
 if TYPE_CHECKING:
     from haneul.kernel.cloud import Cloud
 
-METHODS = ("password", "token", "application_credential")
+METHODS = ("password", "token", "application_credential", "ec2credential", "oauth1")  # their bits in a token
 KINDS = ("unscoped", "project", "domain", "system")
 LONGEST = 1024
 
 
 class Claims(Struct, frozen=True):
-    """What a token says by itself. `audit_ids`: its own, and the first of the chain it was derived along."""
+    """What a token says by itself. `audit_ids`: its own, and the first of the chain it was derived along. Of a trust's token
+    `user_id` is the trustee's, whomever the token speaks for."""
 
     user_id: str
     methods: tuple[str, ...]
@@ -44,6 +45,8 @@ class Claims(Struct, frozen=True):
     expires_at: float
     audit_ids: tuple[str, ...]
     credential_id: str | None = None
+    trust_id: str | None = None
+    oauth_token_id: str | None = None
 
 
 class _Sealed(Struct, array_like=True, frozen=True):
@@ -56,6 +59,8 @@ class _Sealed(Struct, array_like=True, frozen=True):
     expires: float
     audit: tuple[bytes, ...]
     credential: bytes = b""
+    trust: bytes = b""
+    oauth: bytes = b""
 
 
 class Entry(Struct):
@@ -93,7 +98,7 @@ class Tokens:
         if entry is None or entry.revision != revision:
             try:
                 entry = self._resolve(token, revision)
-            except Unauthorized:
+            except (Unauthorized, Forbidden):
                 self._entries.pop(token, None)
                 return None
             _keep(self._entries, token, entry, self.ENTRIES)
@@ -108,29 +113,60 @@ class Tokens:
         if claims is None or claims.expires_at <= clock.seconds():
             raise Unauthorized()
         with self.cloud.database.read() as tx:
-            standing = self.standing(tx, claims.user_id, claims.scope, revision)
-            if _revoked(tx, claims, standing):
+            entry = self._entry(tx, claims, revision)
+            if _revoked(tx, claims, entry.standing):
                 raise Unauthorized()
-            return self._entry(tx, claims, standing, revision)
+            return entry
 
-    def _entry(self, tx: Transaction, claims: Claims, standing: Standing, revision: int) -> Entry:
+    def _entry(self, tx: Transaction, claims: Claims, revision: int) -> Entry:
+        if claims.trust_id is not None:
+            standing = self._trusted(tx, claims, claims.trust_id, revision)
+        else:
+            standing = self.standing(tx, claims.user_id, claims.scope, revision)
         credential = None
         if claims.credential_id is not None:
             credential = tx.get(ApplicationCredential, claims.credential_id)
-            standing = self._narrowed(tx, claims, standing, credential, revision)
+            if credential is None or credential.user_id != claims.user_id or credential.project_id != claims.scope.id \
+                    or (credential.expires_at is not None and credential.expires_at <= clock.now()):
+                raise Unauthorized()
+            standing = self._narrowed(tx, standing, credential.role_ids, revision)
+        if claims.oauth_token_id is not None:
+            given = tx.get(OAuthToken, claims.oauth_token_id)
+            if given is None or not given.access or given.user_id != claims.user_id or given.project_id != claims.scope.id \
+                    or (given.expires_at is not None and given.expires_at <= clock.now()):
+                raise Unauthorized()
+            standing = self._narrowed(tx, standing, given.role_ids, revision)
         return Entry(revision, claims, standing, _context(tx, claims, standing, credential))
 
-    def _narrowed(self, tx: Transaction, claims: Claims, standing: Standing, credential: ApplicationCredential | None,
-                  revision: int) -> Standing:
-        """With the roles of an application credential, as far as its user still has them."""
-        if credential is None or credential.user_id != claims.user_id or credential.project_id != claims.scope.id \
-                or (credential.expires_at is not None and credential.expires_at <= clock.now()):
-            raise Unauthorized()
-        allowed = set(self.roles(tx, revision).closure(credential.role_ids))
+    def _narrowed(self, tx: Transaction, standing: Standing, role_ids: list[str], revision: int) -> Standing:
+        """With no more than these roles, as far as the user still has them."""
+        allowed = set(self.roles(tx, revision).closure(role_ids))
         roles = tuple(role for role in standing.roles if role[0] in allowed)
         if not roles:
             raise Unauthorized()
         return msgspec.structs.replace(standing, roles=roles)
+
+    def _trusted(self, tx: Transaction, claims: Claims, trust_id: str, revision: int) -> Standing:
+        """The trustor's in the trust's project, or the trustee's with the trustor's roles. Forbidden says why not."""
+        trust = trusts.alive(tx, trust_id)
+        if trust is None or (trust.project_id or "") != claims.scope.id:
+            raise Unauthorized()
+        if trust.trustee_user_id != claims.user_id:
+            raise Forbidden("User is not a trustee.")
+        trustee = self.standing(tx, trust.trustee_user_id, UNSCOPED, revision)
+        try:
+            acting = self.standing(tx, trust.trustor_user_id, UNSCOPED, revision)
+        except Unauthorized as error:
+            raise Forbidden("Trustor is disabled.") from error
+        if not trusts.check_agents(tx, trust):
+            raise Forbidden("One of the trust agents is disabled or deleted")
+        acting = acting if trust.impersonation else trustee
+        if trust.project_id is None:
+            return acting
+        roles = trusts.roles_of(tx, self.roles(tx, revision), trust)
+        if not roles:
+            raise Forbidden("Trustee has no delegated roles.")
+        return msgspec.structs.replace(acting, scope=claims.scope, roles=roles, **place(tx, claims.scope))
 
     def claims(self, token: str) -> Claims | None:
         """What is sealed in a token, whether or not it still holds."""
@@ -176,7 +212,7 @@ class Tokens:
 
     def issue(self, tx: Transaction, claims: Claims, revision: int) -> tuple[str, Entry]:
         """A new token, already resolved. Unauthorized if the claims do not hold."""
-        entry = self._entry(tx, claims, self.standing(tx, claims.user_id, claims.scope, revision), revision)
+        entry = self._entry(tx, claims, revision)
         token = self.keys.seal(_pack(claims))
         entry.context = msgspec.structs.replace(entry.context, token=token)
         _keep(self._claims, token, claims, self.ENTRIES)
@@ -219,7 +255,7 @@ def audit_id() -> str:
 
 
 def _revoked(tx: Transaction, claims: Claims, standing: Standing) -> bool:
-    subjects = [claims.audit_ids[0], claims.user_id, standing.user_domain_id]
+    subjects = [claims.audit_ids[0], claims.user_id, standing.user_id, standing.user_domain_id]
     subjects += [subject for subject in (claims.scope.id, standing.scope_domain_id, claims.credential_id) if subject]
     return tx.execute(select(Revocation.id).where(
         Revocation.subject.in_(subjects), Revocation.issued_before >= claims.issued_at).limit(1)).first() is not None
@@ -241,7 +277,7 @@ def _context(tx: Transaction, claims: Claims, standing: Standing, credential: Ap
         system_scope="all" if kind == "system" else None,
         roles=frozenset(name.lower() for _, name in standing.roles), role_ids=tuple(id for id, _ in standing.roles),
         methods=claims.methods, audit_ids=claims.audit_ids, issued_at=claims.issued_at, expires_at=claims.expires_at,
-        application_credential_id=claims.credential_id,
+        application_credential_id=claims.credential_id, trust_id=claims.trust_id, oauth_token_id=claims.oauth_token_id,
         restricted=credential is not None and not credential.unrestricted, access_rules=rules)
 
 
@@ -265,12 +301,27 @@ def describe(cloud: Cloud, entry: Entry) -> dict[str, Any]:
         shown["system"] = {"all": True}
     if kind != "unscoped":
         shown["roles"] = [{"id": id, "name": name} for id, name in standing.roles]
-    if claims.credential_id is not None:
+    if claims.credential_id is not None or claims.trust_id is not None or claims.oauth_token_id is not None:
         with cloud.database.read() as tx:
-            credential = tx.get(ApplicationCredential, claims.credential_id)
-        if credential is not None:
-            shown["application_credential"] = {"id": credential.id, "name": credential.name,
-                                               "restricted": not credential.unrestricted}
+            shown |= _delegation(tx, claims)
+    return shown
+
+
+def _delegation(tx: Transaction, claims: Claims) -> dict[str, Any]:
+    """What a token says of where it comes from. What has gone since is left out: the token is void then."""
+    shown: dict[str, Any] = {}
+    credential = tx.get(ApplicationCredential, claims.credential_id or "")
+    if credential is not None:
+        shown["application_credential"] = {"id": credential.id, "name": credential.name,
+                                           "restricted": not credential.unrestricted}
+    trust = tx.get(Trust, claims.trust_id or "")
+    if trust is not None:
+        shown["OS-TRUST:trust"] = {"id": trust.id, "impersonation": trust.impersonation,
+                                   "trustor_user": {"id": trust.trustor_user_id},
+                                   "trustee_user": {"id": trust.trustee_user_id}}
+    given = tx.get(OAuthToken, claims.oauth_token_id or "")
+    if given is not None:
+        shown["OS-OAUTH1"] = {"access_token_id": given.id, "consumer_id": given.consumer_id}
     return shown
 
 
@@ -298,7 +349,7 @@ def _pack(claims: Claims) -> bytes:
     methods = sum(1 << METHODS.index(method) for method in claims.methods)
     return msgspec.msgpack.encode(_Sealed(
         1, _short(claims.user_id), methods, KINDS.index(claims.scope.kind), _short(claims.scope.id), claims.issued_at,
-        claims.expires_at, audits, _short(claims.credential_id or "")))
+        claims.expires_at, audits, *(_short(id or "") for id in (claims.credential_id, claims.trust_id, claims.oauth_token_id))))
 
 
 _decode = msgspec.msgpack.Decoder(_Sealed).decode
@@ -315,4 +366,5 @@ def _unpack(payload: bytes) -> Claims | None:
     return Claims(
         _long(sealed.user), tuple(method for bit, method in enumerate(METHODS) if sealed.methods >> bit & 1),
         Scope(KINDS[sealed.kind], _long(sealed.scope)), sealed.issued, sealed.expires,
-        tuple(base64.urlsafe_b64encode(audit).decode().rstrip("=") for audit in sealed.audit), _long(sealed.credential) or None)
+        tuple(base64.urlsafe_b64encode(audit).decode().rstrip("=") for audit in sealed.audit),
+        _long(sealed.credential) or None, _long(sealed.trust) or None, _long(sealed.oauth) or None)

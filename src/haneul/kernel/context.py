@@ -26,6 +26,8 @@ class Context(Struct, kw_only=True):
     application_credential_id: str | None = None
     restricted: bool = False  # an application credential that may not mint others
     access_rules: tuple[tuple[str, str, str], ...] | None = None  # (service, method, path) of a credential limited to these
+    trust_id: str | None = None  # of a token that speaks for a trustor
+    oauth_token_id: str | None = None  # of a token that an OAuth 1 access token gave
     token: str | None = None
     request_id: str = ""
 

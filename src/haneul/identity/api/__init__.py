@@ -12,6 +12,7 @@ from haneul.identity.api import (
     projects,
     role_assignments,
     roles,
+    trusts,
     users,
 )
 from haneul.kernel.wire.errors import keystone
@@ -22,4 +23,4 @@ service = Service(
     unauthenticated_header='Keystone uri="/identity"', denied="You are not authorized to perform the requested action: {rule}.",
     routes=[auth.routes, domains.routes, projects.routes, users.routes, groups.routes, roles.routes, grants.routes,
             role_assignments.routes, directory.routes, application_credentials.routes, credentials.routes,
-            ec2_credentials.routes])
+            ec2_credentials.routes, trusts.routes])
