@@ -335,6 +335,30 @@ class AddressPair(Struct, frozen=True):
     mac: str
 
 
+class Rate(Struct, frozen=True, kw_only=True):
+    """At most so much in one direction: a bucket of `burst` that fills at the rate. 0: no limit of that kind."""
+
+    kbps: int = 0
+    burst_kbit: int = 0
+    kpps: int = 0
+    burst_kpackets: int = 0
+
+
+class Qos(Struct, frozen=True, kw_only=True):
+    """What a port or an address may send (`egress`) and be sent, and the mark that its packets leave with."""
+
+    egress: Rate | None = None
+    ingress: Rate | None = None
+    dscp: int | None = None
+
+
+class Tagged(Struct, frozen=True, kw_only=True):
+    """A port without a card of its own: its frames pass the parent's, with a VLAN tag that only the guest sees."""
+
+    parent: str  # id of a port
+    vlan: int
+
+
 class PortSpec(Struct, frozen=True, kw_only=True):
     id: str
     network_id: str
@@ -347,6 +371,8 @@ class PortSpec(Struct, frozen=True, kw_only=True):
     hostname: str = ""
     dhcp_options: list[tuple[int, str, str]] = []  # (IP version, option name or number, value)
     server_id: str | None = None
+    qos: Qos | None = None
+    tagged: Tagged | None = None
 
 
 class SecurityRule(Struct, frozen=True, kw_only=True):
@@ -380,6 +406,19 @@ class FloatingIP(Struct, frozen=True, kw_only=True):
     id: str
     floating_ip: str
     fixed_ip: str
+    qos: Qos | None = None
+
+
+class PortForwarding(Struct, frozen=True, kw_only=True):
+    """Ports of a floating IP, first and last, that lead to a fixed address: to as many ports, or all to one."""
+
+    id: str
+    floating_id: str
+    floating_ip: str
+    protocol: Literal["tcp", "udp", "sctp", "dccp"]
+    external: tuple[int, int]
+    fixed_ip: str
+    internal: tuple[int, int]
 
 
 class RouterSpec(Struct, frozen=True, kw_only=True):
@@ -388,8 +427,10 @@ class RouterSpec(Struct, frozen=True, kw_only=True):
     interfaces: list[RouterInterface] = []
     gateway: RouterInterface | None = None
     gateway_ips: list[str] = []  # next hops, one an IP version
+    gateway_qos: Qos | None = None  # of the gateway's own addresses
     enable_snat: bool = True
     floating_ips: list[FloatingIP] = []
+    forwardings: list[PortForwarding] = []
     routes: list[HostRoute] = []
 
 

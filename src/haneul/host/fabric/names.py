@@ -57,6 +57,11 @@ def tap(cloud_id: str, port_id: str) -> str:
     return _link("t", cloud_id, port_id)
 
 
+def tagged(cloud_id: str, port_id: str) -> str:
+    """The other end of a trunk's subport, whose "tap" is a veth: frames cross it between the parent's tap and the bridge."""
+    return _link("s", cloud_id, port_id)
+
+
 def bridge(cloud_id: str, network_id: str) -> str:
     return _link("b", cloud_id, network_id)
 

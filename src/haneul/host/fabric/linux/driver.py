@@ -25,7 +25,21 @@ from haneul.host.contract import (
 from haneul.host.fabric import names
 from haneul.kernel.config import Paths
 
-from . import bridges, dhcp, external, filters, inventory, kernel, links, nft, protocols, routers, sessions, wellformed
+from . import (
+    bridges,
+    dhcp,
+    external,
+    filters,
+    inventory,
+    kernel,
+    links,
+    nft,
+    protocols,
+    routers,
+    sessions,
+    trunks,
+    wellformed,
+)
 from .dnsmasq import Dnsmasq, run_directory
 from .memory import Memory
 from .metadata import MetadataProxy
@@ -58,6 +72,7 @@ class LinuxFabric(Fabric):
             networks = {**self.memory.networks.items, **{n.id: n for n in state.networks}}
             for network in state.networks:
                 self._apply_network(network, networks)
+            left = trunks.parents(self.memory.ports.items.values(), {port.id for port in state.ports})
             pairs = self._apply_filters(state)
             for port in state.ports:
                 self._apply_tap(port, networks[port.network_id])
@@ -67,6 +82,7 @@ class LinuxFabric(Fabric):
             for router in state.routers:
                 self._apply_router(router)
             self._end_sessions(pairs)
+            self._wire_trunks(trunks.parents(self.memory.ports.items.values(), {port.id for port in state.ports}) | left)
 
     def remove(self, ids: FabricIds) -> None:
         with self._lock:  # what is no id never was
@@ -286,11 +302,16 @@ class LinuxFabric(Fabric):
     def _apply_tap(self, port: PortSpec, network: NetworkSpec) -> None:
         tap = names.tap(self.cloud_id, port.id)
         with inside(self.namespace):
-            if tap not in links.names():
-                links.make_tap(tap)
+            trunks.make_link(self.cloud_id, port)
             links.set_mtu(tap, network.mtu)
             links.attach(names.bridge(self.cloud_id, network.id), tap)
             links.set_up(tap, port.admin_up)
+
+    def _wire_trunks(self, parent_ids: set[str]) -> None:
+        """What leads tagged frames between these ports' taps and their subports' networks."""
+        for parent_id in parent_ids:
+            with inside(self.namespace):
+                trunks.wire(self.cloud_id, parent_id, trunks.subports(self.memory.ports.items.values(), parent_id))
 
     def _remember_port(self, port: PortSpec) -> None:
         before = self.memory.ports.items.get(port.id)
@@ -308,6 +329,7 @@ class LinuxFabric(Fabric):
     def _remove_ports(self, port_ids: Iterable[str]) -> None:
         taps = {port_id: names.tap(self.cloud_id, port_id) for port_id in port_ids}
         addresses: dict[str, set[str]] = {}  # by network id
+        left = trunks.parents(self.memory.ports.items.values(), set(taps))
         for port_id in taps:
             port = self._forget_port(port_id)
             if port is not None:
@@ -316,6 +338,8 @@ class LinuxFabric(Fabric):
             return
         with inside(self.namespace):
             links.delete(*taps.values())
+        self._wire_trunks(left)
+        with inside(self.namespace):
             if self.has_base:
                 nft.batch([line for port_id, tap in taps.items() for line in filters.without_port(port_id, tap)])
             for network_id, gone in addresses.items():

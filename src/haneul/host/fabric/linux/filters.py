@@ -5,8 +5,9 @@ inet table, which gives each network a conntrack zone of its own and writes the 
 mark (1 established, 2 invalid); the bridge table's forward hook runs after that and reads the mark.
 
 Of each port: chain `a-` (what the guest may send as itself), `g-` (messages that no guest may send, looked at before
-and after reassembly), `e-` (leaving the guest), `i-` (towards the guest). Of each group: `sge-`, `sgi-` with its rules
-and the sets `m4-`/`m6-` (members' addresses), `n4-`/`n6-` (members' prefixes). A tap without an entry sends nothing.
+and after reassembly), `e-` (leaving the guest), `i-` (towards the guest), `q-` (how much of that, where it is limited).
+Of each group: `sge-`, `sgi-` with its rules and the sets `m4-`/`m6-` (members' addresses), `n4-`/`n6-` (members'
+prefixes). A tap without an entry sends nothing.
 
 Every word put into the text is an id, a MAC, an address or a number that was parsed before.
 """
@@ -20,7 +21,7 @@ from collections.abc import Iterable
 from haneul.host.contract import PortSpec, Refused, SecurityGroupSpec, SecurityRule
 from haneul.host.fabric.names import FILTER_TABLE, TRACK_TABLE
 
-from . import protocols
+from . import protocols, qos
 from .protocols import Network, link_local
 
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}\Z")
@@ -86,6 +87,7 @@ def base() -> list[str]:
         f'add rule {B} forwarded iifname "u*" oifname "d*" drop',
         f"add rule {B} forwarded iifname vmap @egress",
         f"add rule {B} forwarded goto to-guest",
+        *qos.base(B),
     ]
 
 
@@ -283,13 +285,14 @@ def port(spec: PortSpec, tap: str, stateful: bool) -> list[str]:
                   "i": _ingress_rules(spec, stateful)}
     else:
         bodies = {"g": [], "a": ["accept"], "e": ["goto to-guest"], "i": ["accept"]}
+    bodies["a"] = [*qos.marks(spec.qos), *qos.sent(spec.qos), *bodies["a"]]
     lines = [line for group_id in spec.security_groups for line in declare_group(group_id)]
     lines += [f"add chain {B} {letter}-{spec.id}" for letter in bodies]
     lines += [f"flush chain {B} {letter}-{spec.id}" for letter in bodies]
     for letter, rules in bodies.items():
         lines += [f"add rule {B} {letter}-{spec.id} {rule}" for rule in rules]
     lines += [f"add {element}" for element in _elements(spec.id, tap)]
-    return lines
+    return lines + qos.of_port(B, spec, tap)
 
 
 def _elements(port_id: str, tap: str) -> list[str]:
@@ -302,4 +305,4 @@ def without_port(port_id: str, tap: str) -> list[str]:
     chains = [f"{B} {letter}-{port_id}" for letter in "aeig"]
     return [*(f"add chain {chain}" for chain in chains), *(f"add {e}" for e in _elements(port_id, tap)),
             *(f"delete {e}" for e in _elements(port_id, tap)), *(f"flush chain {chain}" for chain in chains),
-            *(f"delete chain {chain}" for chain in chains)]
+            *(f"delete chain {chain}" for chain in chains), *qos.without_port(B, port_id, tap)]

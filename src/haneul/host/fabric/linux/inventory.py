@@ -66,7 +66,9 @@ def network_is_well(fabric: LinuxFabric, network_id: str, there: set[str]) -> bo
 def _port_is_well(fabric: LinuxFabric, port_id: str, members: dict[str, str | None]) -> bool:
     port = fabric.memory.ports.items.get(port_id)
     tap = names.tap(fabric.cloud_id, port_id)
-    return port is not None and members.get(tap) == names.bridge(fabric.cloud_id, port.network_id)
+    if port is None or members.get(tap) != names.bridge(fabric.cloud_id, port.network_id):
+        return False
+    return (names.tagged(fabric.cloud_id, port_id) in members) == (port.tagged is not None)
 
 
 def _router_is_well(fabric: LinuxFabric, router_id: str, there: set[str]) -> bool:
@@ -90,11 +92,12 @@ def strays(fabric: LinuxFabric, found: kernel.Filters, there: set[str], router_i
     networks = found.zones.keys() | memory.networks.items.keys()
     ports = found.ports | memory.ports.items.keys()
     expected = {"lo"} | {names.tap(cloud_id, id) for id in ports}
+    expected |= {names.tagged(cloud_id, port.id) for port in memory.ports.items.values() if port.tagged}
     for make in (names.bridge, names.vxlan, names.dhcp_veth, names.uplink_veth):
         expected |= {make(cloud_id, id) for id in networks}
     expected |= {names.router_veth(cloud_id, i.port_id) for r in memory.routers.items.values()
                  for i in routers.interfaces(r)}
-    mine: tuple[str, ...] = ("t", "b", "v", "d", "u", "r")
+    mine: tuple[str, ...] = ("t", "s", "b", "v", "d", "u", "r")
     if router_ids - memory.routers.items.keys():
         mine = mine[:-1]  # a router that the agent forgot: its links cannot be told from strays until it is applied
     result = [f"link {name}" for name in there - expected

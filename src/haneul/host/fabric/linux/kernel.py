@@ -42,7 +42,7 @@ def read(cloud_id: str) -> Filters:
         return found
     with inside(namespace):
         tracking, filtering = nft.listing("list chains inet"), nft.listing("list chains bridge")
-    found.base = "chain state" in tracking and "chain forwarded" in filtering
+    found.base = "chain state" in tracking and "chain forwarded" in filtering and "chain last" in filtering
     found.zones = {id: int(zone) for id, zone in NETWORK_CHAIN.findall(tracking)}
     found.ports = _complete(PORT_CHAIN.findall(filtering), 4, found.partial)
     found.groups = _complete(GROUP_CHAIN.findall(filtering), 2, found.partial)

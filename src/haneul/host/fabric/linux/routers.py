@@ -9,15 +9,16 @@ import ipaddress
 import socket
 from collections.abc import Mapping
 
-from haneul.host.contract import FloatingIP, NetworkSpec, Refused, RouterInterface, RouterSpec
+from haneul.host.contract import FloatingIP, NetworkSpec, PortForwarding, Refused, RouterInterface, RouterSpec
 from haneul.host.fabric import names
 
-from . import bridges, filters, links, nft
+from . import bridges, filters, links, nft, qos
 from .dnsmasq import Dnsmasq
 from .filters import METADATA_V4, METADATA_V6
 from .namespaces import add, delete, inside, run, sysctl
 
 T = f"inet {names.ROUTER_TABLE}"
+PROTOCOLS = ("tcp", "udp", "sctp", "dccp")
 
 
 def link_name(router: RouterSpec, interface: RouterInterface) -> str:
@@ -101,7 +102,8 @@ def _forget_soon(name: str) -> None:
 
 def _floating(router: RouterSpec) -> list[ipaddress.IPv4Address]:
     try:
-        return [ipaddress.IPv4Address(f.floating_ip) for f in router.floating_ips]
+        texts = dict.fromkeys(f.floating_ip for f in (*router.floating_ips, *router.forwardings))
+        return [ipaddress.IPv4Address(text) for text in texts]
     except ValueError as error:
         raise Refused(f"router {router.id}: {error}") from error
 
@@ -117,7 +119,7 @@ def table(router: RouterSpec) -> list[str]:
     rules = {"pre": [], "post": [], "through": ["ct state invalid drop"], "own": _own_rules()}
     if router.gateway is not None:
         _gateway_rules(router, router.gateway, rules)
-    return lines + [f"add rule {T} {chain} {rule}" for chain, body in rules.items() for rule in body]
+    return lines + [f"add rule {T} {chain} {rule}" for chain, body in rules.items() for rule in body] + qos.of_router(T, router)
 
 
 def _own_rules() -> list[str]:
@@ -134,6 +136,8 @@ def _gateway_rules(router: RouterSpec, gateway: RouterInterface, rules: dict[str
         # Also towards an inner network when it came in through a floating IP: the answer must pass here again.
         rules["post"].append(f'ip saddr {private} oifname "{out}" snat ip to {public}')
         rules["post"].append(f'ip saddr {private} iifname != "{out}" ct status dnat snat ip to {public}')
+    for forwarding in router.forwardings:
+        _forwarding_rules(forwarding, out, rules)
     if router.enable_snat and own:
         rules["post"].append(f'meta nfproto ipv4 iifname != "{out}" oifname "{out}" snat ip to {own[0]}')
         rules["post"].append(f'meta nfproto ipv4 iifname != "{out}" ct status dnat snat ip to {own[0]}')
@@ -142,7 +146,27 @@ def _gateway_rules(router: RouterSpec, gateway: RouterInterface, rules: dict[str
         rules["through"] += [f"{inwards} ct status dnat accept", f"{inwards} drop"]
 
 
-def _pair(floating: FloatingIP) -> tuple[str, str]:
+def _forwarding_rules(forwarding: PortForwarding, out: str, rules: dict[str, list[str]]) -> None:
+    """Ports that keep their numbers or share one need one entry; others one each."""
+    public, private = _pair(forwarding)
+    (first, last), (to, to_last) = forwarding.external, forwarding.internal
+    if not (0 < first <= last <= 65535 and 0 < to <= to_last <= 65535 and to_last - to in (0, last - first)):
+        raise Refused(f"port forwarding {forwarding.id}: {first}-{last} does not lead to {to}-{to_last}")
+    if forwarding.protocol not in PROTOCOLS:
+        raise Refused(f"port forwarding {forwarding.id}: no protocol {forwarding.protocol!r}")
+    match = f"ip daddr {public} {forwarding.protocol} dport"
+    ports = f"{first}-{last}" if first != last else f"{first}"
+    if to == to_last:
+        rules["pre"].append(f"{match} {ports} dnat ip to {private}:{to}")
+    elif first == to:
+        rules["pre"].append(f"{match} {ports} dnat ip to {private}")
+    else:
+        rules["pre"] += [f"{match} {first + n} dnat ip to {private}:{to + n}" for n in range(last - first + 1)]
+    # From an inner network through the floating IP: the answer must pass here again, translation of all else or not.
+    rules["post"].append(f'ip daddr {private} iifname != "{out}" oifname != "{out}" ct status dnat snat ip to {public}')
+
+
+def _pair(floating: FloatingIP | PortForwarding) -> tuple[str, str]:
     try:
         return str(ipaddress.IPv4Address(floating.floating_ip)), str(ipaddress.IPv4Address(floating.fixed_ip))
     except ValueError as error:

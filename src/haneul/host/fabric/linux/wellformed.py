@@ -7,7 +7,7 @@ import ipaddress
 from haneul.host.contract import FabricState, NetworkSpec, Refused, RouterSpec
 from haneul.host.fabric import names
 
-from . import dhcp, filters
+from . import dhcp, filters, qos, trunks
 from .namespaces import FabricError
 
 MTU_MIN, MTU_MAX = 68, 65535
@@ -27,6 +27,8 @@ def check(state: FabricState, known_networks: set[str]) -> None:
             filters.identities(port)
             for fixed in port.fixed_ips:
                 ipaddress.ip_address(fixed.ip)
+            qos.check(port.qos)
+            trunks.check(port)
         for router in state.routers:
             _router(router)
     except (ValueError, TypeError) as error:
@@ -70,6 +72,11 @@ def _router(router: RouterSpec) -> None:
     for floating in router.floating_ips:
         ipaddress.IPv4Address(floating.floating_ip)
         ipaddress.IPv4Address(floating.fixed_ip)
+        qos.check(floating.qos)
+    qos.check(router.gateway_qos)
+    for forwarding in router.forwardings:
+        ipaddress.IPv4Address(forwarding.floating_ip)
+        ipaddress.IPv4Address(forwarding.fixed_ip)
     for route in router.routes:
         ipaddress.ip_network(route.destination)
         ipaddress.ip_address(route.nexthop)
