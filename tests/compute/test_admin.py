@@ -126,7 +126,7 @@ def test_quota_class_and_usage(nova: Nova, boot: Boot, cloud: RunningCloud) -> N
 
 
 def test_microversions_are_negotiated(nova: Nova) -> None:
-    answer = nova.http.get("/compute/v2.1/flavors", headers={"OpenStack-API-Version": "compute 2.102"})
+    answer = nova.http.get("/compute/v2.1/flavors", headers={"OpenStack-API-Version": "compute 2.105"})
     assert answer.status_code == 406
     answer = nova.http.get("/compute/v2.1/flavors", headers={"OpenStack-API-Version": "", "X-OpenStack-Nova-API-Version": "2.61"})
     assert answer.headers["x-openstack-nova-api-version"] == "2.61" and answer.headers["x-compute-request-id"].startswith("req-")

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from msgspec import Struct
 
+from haneul.fleet.agents import Agents
 from running import RunningCloud, wait_until
 
 Act = Callable[["Stage"], None]
@@ -103,6 +104,10 @@ class Stage:
             self.api.delete(f"/compute/v2.1/servers/{self.server_id}")
             self.until(None)
         self.server_id = None
+        for aggregate in self.call("GET", "/compute/v2.1/os-aggregates")["aggregates"]:
+            for host in aggregate["hosts"]:
+                self.call("POST", f"/compute/v2.1/os-aggregates/{aggregate['id']}/action", {"remove_host": {"host": host}})
+            self.call("DELETE", f"/compute/v2.1/os-aggregates/{aggregate['id']}")
         for clean in CLEANERS:
             clean(self)
         for image in self.call("GET", "/image/v2/images?limit=100")["images"]:
@@ -173,6 +178,25 @@ def import_staged(stage: Stage) -> None:
     stage.call("POST", f"/image/v2/images/{stage.extra['image']}/import", {"method": {"name": "glance-direct"}})
 
 
+def in_an_aggregate(stage: Stage) -> None:
+    """An image that no host has, and hosts to have it."""
+    made = stage.call("POST", "/image/v2/images", {"name": "ahead", "disk_format": "raw", "container_format": "bare"})
+    stage.upload(made["id"])
+    aggregate = stage.call("POST", "/compute/v2.1/os-aggregates", {"aggregate": {"name": secrets.token_hex(4)}})["aggregate"]
+    stage.call("POST", f"/compute/v2.1/os-aggregates/{aggregate['id']}/action", {"add_host": {"host": "host-1"}})
+    stage.extra.update(image=made["id"], aggregate=str(aggregate["id"]))
+
+
+def fetch_ahead(stage: Stage) -> None:
+    answer = stage.api.post(f"/compute/v2.1/os-aggregates/{stage.extra['aggregate']}/images", headers={
+        "OpenStack-API-Version": "compute 2.81"}, json={"cache": [{"id": stage.extra["image"]}]})
+    assert answer.status_code == 202, answer.text
+
+
+def on_its_host(stage: Stage) -> str | None:
+    return "there" if stage.cloud.cloud.get(Agents).of("host-1").disks.has_image(stage.extra["image"]) else None
+
+
 def _resize(stage: Stage) -> dict[str, str]:
     return {"flavorRef": stage.large}
 
@@ -206,6 +230,7 @@ SCENARIOS: dict[str, Scenario] = {
     "compute.server.snapshot": Scenario(active, action("createImage", {"name": "snap"})),
     "compute.server.attach_interface": Scenario(active, attach),
     "compute.server.detach_interface": Scenario(attached, detach),
+    "compute.host.cache_images": Scenario(in_an_aggregate, fetch_ahead, "there", on_its_host, loose=True),
     "compute.server.rewire": Scenario(active, action("injectNetworkInfo")),
     "network.wire": Scenario(active, subnet_changes, loose=True),
     "image.import": Scenario(staged_image, import_staged, None),

@@ -29,7 +29,8 @@ def _prepare(cloud: Cloud) -> None:
 
 service = Service(
     type="compute", name="nova", prefix="/compute/v2.1", aliases=("/compute/v2",), error_body=nova, routes=ROUTES,
-    microversions=Microversions("compute", (2, 1), (2, 101), "X-OpenStack-Nova-API-Version"),
+    project_in_path=True,
+    microversions=Microversions("compute", (2, 1), (2, 104), "X-OpenStack-Nova-API-Version"),
     request_id_headers=("x-openstack-request-id", "x-compute-request-id"))
 room = Room(name="compute", services=[service, metadata_service], rules=RULES, prepare=_prepare,
             plain={VNC_PATH: vnc_page}, sockets={VNC_PATH: vnc_socket})

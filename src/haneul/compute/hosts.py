@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import uuid
 from typing import Any
 
 from msgspec import Struct
@@ -53,10 +55,10 @@ def servers_on(tx: Transaction, hosts: list[str]) -> dict[str, list[dict[str, st
     return found
 
 
-def by_key(tx: Transaction, key: str, *, uuid: bool, what: str) -> HostRow:
+def by_key(tx: Transaction, key: str, *, by_uuid: bool, what: str) -> HostRow:
     """By UUID since 2.53, before by number."""
     condition: Any = HostRow.id == key
-    if not uuid:
+    if not by_uuid:
         if not key.isdigit() or len(key) > 9:
             raise NotFound(f"{what} with ID '{key[:64]}' could not be found.")
         condition = HostRow.number == int(key)
@@ -71,6 +73,21 @@ def by_name(tx: Transaction, name: str) -> HostRow:
     if row is None:
         raise NotFound(f"Compute host {name[:255]} could not be found.")
     return row
+
+
+CONTROL = ("nova-conductor", "nova-scheduler")  # what the control process is, in Nova's words
+INTERNAL = "internal"  # their zone
+
+
+def control_services() -> list[tuple[str, str, int]]:
+    """The control process's services: binary, id, and the number that they had before 2.53. Never disabled, never down while they
+    answer."""
+    return [(binary, str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{binary}.{control_host()}")), 2**31 - 1 - position)
+            for position, binary in enumerate(CONTROL)]
+
+
+def control_host() -> str:
+    return platform.node()
 
 
 def up(row: HostRow) -> bool:

@@ -14,6 +14,7 @@ from haneul.compute.problems import ServerNotFound
 from haneul.kernel import clock, ids
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
+from haneul.kernel.errors import Conflict
 
 TAGS_MOST = 50
 
@@ -59,6 +60,17 @@ def hostname_of(name: str, server_id: str) -> str:
 def rename(row: ServerRow, name: str) -> None:
     row.name = name
     row.updated_at = clock.now()
+
+
+def pin(row: ServerRow, zone: str | None) -> None:
+    """The zone that the server stays in when it is placed anew; None: any. Only where it is now, never from one to another."""
+    if zone is not None and row.pinned_zone is not None and zone != row.pinned_zone:
+        raise Conflict("Cannot change pinned availability zone directly. Unpin first by setting pinned_availability_zone to "
+                       "null.")
+    if zone is not None and row.pinned_zone is None and zone != row.availability_zone:
+        raise Conflict(f"Server can only be pinned to its current availability zone '{row.availability_zone}', but "
+                       f"'{zone}' was requested.")
+    row.pinned_zone = zone
 
 
 def set_metadata(tx: Transaction, context: Context, row: ServerRow, metadata: dict[str, str], *, replace: bool) -> None:

@@ -14,12 +14,14 @@ from haneul.compute.api import (
     keypairs,
     networks,
     others,
+    queries,
     quotas,
     security_groups,
     server_actions,
     server_changes,
     server_groups,
     server_metadata,
+    server_moves,
     server_tags,
     servers,
     servers_create,
@@ -32,8 +34,8 @@ from haneul.compute.api import (
     volume_proxies,
 )
 
-ROUTES = [module.routes for module in (
-    flavors, flavor_access, keypairs, servers_list, servers_create, servers, server_actions, server_changes, server_metadata,
-    server_tags, interfaces, consoles, instance_actions, server_groups, hypervisors, services, shares, aggregates, quotas,
-    tenant_usage, others, images, networks, security_groups, floating_ips, hosts, usage_audit, volume_attachments,
-    volume_proxies)]
+ROUTES = queries.strict([module.routes for module in (
+    flavors, flavor_access, keypairs, servers_list, servers_create, servers, server_actions, server_changes, server_moves,
+    server_metadata, server_tags, interfaces, consoles, instance_actions, server_groups, hypervisors, services, shares,
+    aggregates, quotas, tenant_usage, others, images, networks, security_groups, floating_ips, hosts, usage_audit,
+    volume_attachments, volume_proxies)])

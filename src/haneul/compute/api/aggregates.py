@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy import select
 
-from haneul.compute import aggregates
+from haneul.compute import aggregates, block_devices, boot
 from haneul.compute.api import shapes
-from haneul.compute.api.shapes import Body, Fqdn, Name
+from haneul.compute.api.shapes import Body, Fqdn, Name, uuid
 from haneul.compute.model import AggregateRow
+from haneul.compute.tasks.caching import CacheArguments, cache_images
 from haneul.kernel.errors import BadRequest
 from haneul.kernel.wire.call import Call, Reply
 from haneul.kernel.wire.routes import Routes
@@ -46,6 +47,14 @@ class Host(Body):
 class Metadata(Body):
     metadata: dict[Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-_:. ]{1,255}$")],
                    Annotated[str, Meta(max_length=255)] | None]
+
+
+class Image(Body):
+    id: str
+
+
+class Images(Body):
+    cache: Annotated[list[Image], Meta(min_length=1)]
 
 
 def _moment(moment: Any) -> str | None:
@@ -122,3 +131,16 @@ def set_metadata(call: Call, body: Metadata) -> dict[str, Any]:
     row = _one(call)
     aggregates.set_metadata(call.tx, row, dict(body.metadata))
     return _view(call, row)
+
+
+@routes.post(PATH + "/images", rule="compute:aggregates:images", body=Images, status=202, minimum=(2, 81))
+def cache(call: Call, body: Images) -> None:
+    """The aggregate's hosts fetch the images now, one after another; servers do not wait for them."""
+    wanted = [uuid(image.id, "id") for image in body.cache]
+    if len(set(wanted)) < len(wanted):
+        raise BadRequest("Duplicate images in request")
+    row = _one(call)
+    found = [block_devices.image_facts(boot.find_image(call.tx, call.context, id)) for id in wanted]
+    for host in row.hosts:
+        cache_images.submit(call.tx, CacheArguments(host=host, images=found), resource=f"image-cache:{host}",
+                            context=call.context)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from haneul.compute import flavors
+from haneul.compute import extra_specs, flavors
 from haneul.compute.api.flavors import target
 from haneul.compute.api.shapes import Body, scalar
 from haneul.compute.model import FlavorRow
@@ -61,10 +61,12 @@ def remove(call: Call, body: Tenant) -> dict[str, Any]:
 # ---------------------------------------------------------------- extra specs
 
 
-def _checked(specs: dict[str, Any]) -> dict[str, str]:
+def _checked(call: Call, specs: dict[str, Any]) -> dict[str, str]:
     for key, value in specs.items():
         if not _KEY.fullmatch(key) or len(scalar(value)) > 255:
             raise BadRequest(f"Invalid input for field/attribute extra_specs. Value: {key[:64]}")
+        if call.version >= (2, 86):
+            extra_specs.check(key, scalar(value))
     return {key: scalar(value) for key, value in specs.items()}
 
 
@@ -75,7 +77,7 @@ def specs_index(call: Call) -> dict[str, Any]:
 
 @routes.post("/flavors/{flavor_id}/os-extra_specs", rule="os_compute_api:os-flavor-extra-specs:create", body=Specs)
 def specs_create(call: Call, body: Specs) -> dict[str, Any]:
-    specs = _checked(body.extra_specs)
+    specs = _checked(call, body.extra_specs)
     flavors.set_specs(call.tx, _flavor(call), specs)
     return {"extra_specs": specs}
 
@@ -94,7 +96,7 @@ def specs_update(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     key = call.values["key"]
     if len(body) != 1 or key not in body:
         raise BadRequest("Request body and URI mismatch")
-    specs = _checked(body)
+    specs = _checked(call, body)
     flavors.set_specs(call.tx, _flavor(call), specs)
     return specs
 

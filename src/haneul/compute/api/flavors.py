@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from msgspec import Meta, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from haneul.compute import flavors
 from haneul.compute.api import shapes
@@ -32,7 +32,8 @@ class NewFlavor(Body):
     id: Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^(?! )[a-zA-Z0-9. _-]+(?<! )$")] | int | None = None
     ephemeral: Number = field(name="OS-FLV-EXT-DATA:ephemeral", default=0)
     swap: Number = 0
-    rxtx_factor: Annotated[float, Meta(gt=0, le=3.40282e38)] | Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?$")] = 1.0
+    rxtx_factor: Annotated[float, Meta(gt=0, le=3.40282e38)] | Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?$")] \
+        | UnsetType = UNSET
     is_public: Boolean = field(name="os-flavor-access:is_public", default=True)
 
 
@@ -75,8 +76,9 @@ def view(call: Call, row: FlavorRow, specs: bool | None = None) -> dict[str, Any
     """`specs`: whether the caller may see extra specs, if that is known already."""
     found = {"id": row.id, "name": row.name, "ram": row.ram, "disk": row.disk,
              "swap": row.swap or (0 if call.version >= (2, 75) else ""), "OS-FLV-EXT-DATA:ephemeral": row.ephemeral,
-             "OS-FLV-DISABLED:disabled": row.disabled, "vcpus": row.vcpus, "os-flavor-access:is_public": row.is_public,
-             "rxtx_factor": row.rxtx_factor or "", "links": shapes.links(call, "flavors", row.id)}
+             "vcpus": row.vcpus, "os-flavor-access:is_public": row.is_public, "links": shapes.links(call, "flavors", row.id)}
+    if call.version < (2, 102):
+        found.update({"OS-FLV-DISABLED:disabled": row.disabled, "rxtx_factor": row.rxtx_factor or ""})
     if call.version >= (2, 55):
         found["description"] = row.description
     if call.version >= (2, 61) and (specs if specs is not None else call.allows("os_compute_api:os-flavor-extra-specs:index")):
@@ -85,7 +87,7 @@ def view(call: Call, row: FlavorRow, specs: bool | None = None) -> dict[str, Any
 
 
 def _page(call: Call) -> tuple[list[FlavorRow], int]:
-    shapes.only(call, _KEYS)
+    shapes.only(call, _KEYS | {"name"} if call.version >= (2, 102) else _KEYS)
     query = flavors.visible(call.context)
     if call.context.is_admin:
         asked = call.argument("is_public")
@@ -102,8 +104,11 @@ def _page(call: Call) -> tuple[list[FlavorRow], int]:
             if not text.lstrip("-").isdigit() or len(text) > 12:
                 raise BadRequest(f"Invalid {key} filter [{text[:64]}]")
             query = query.where(column >= int(text))
+    name = call.argument("name") if call.version >= (2, 102) else None
+    if name is not None:
+        query = query.where(FlavorRow.name == name)
     key, direction = call.argument("sort_key") or "flavorid", call.argument("sort_dir") or "asc"
-    if key not in _SORTS or direction not in ("asc", "desc"):
+    if key not in _SORTS or (key == "rxtx_factor" and call.version >= (2, 102)) or direction not in ("asc", "desc"):
         raise BadRequest(f"Invalid input for query parameters sort_key, sort_dir. Value: {key[:64]}, {direction[:16]}")
     limit, after = paging.limit_of(call), None
     marker = call.argument("marker")
@@ -151,7 +156,10 @@ def show(call: Call, row: FlavorRow) -> dict[str, Any]:
 @routes.post("/flavors", rule="os_compute_api:os-flavor-manage:create", body=[((2, 1), Create), ((2, 55), Create255)])
 def create(call: Call, body: Create | Create255) -> dict[str, Any]:
     new = body.flavor
-    factor = float(new.rxtx_factor)
+    if call.version >= (2, 102) and new.rxtx_factor is not UNSET:
+        raise BadRequest("Invalid input for field/attribute flavor. Additional properties are not allowed ('rxtx_factor' was "
+                         "unexpected)")
+    factor = 1.0 if new.rxtx_factor is UNSET else float(new.rxtx_factor)
     if factor <= 0:
         raise BadRequest("Invalid input for field/attribute rxtx_factor: it must be larger than 0.")
     row = flavors.create(

@@ -30,6 +30,8 @@ def index(call: Call) -> dict[str, Any]:
     service, zone = call.argument("service") or None, call.argument("zone") or None
     rows = call.tx.execute(select(HostRow).order_by(HostRow.number)).scalars() if service in (None, "compute") else ()
     found = [{"host_name": row.name, "service": "compute", "zone": row.availability_zone or zones.DEFAULT} for row in rows]
+    found += [{"host_name": hosts.control_host(), "service": name, "zone": hosts.INTERNAL}
+              for name in (binary.removeprefix("nova-") for binary in hosts.CONTROL) if service in (None, name)]
     return {"hosts": [host for host in found if zone in (None, host["zone"])]}
 
 

@@ -97,7 +97,7 @@ def _one(call: Call) -> HostRow:
         from haneul.kernel import ids
         if not ids.is_uuid(key):
             raise BadRequest(f"Invalid uuid {key[:64]}")
-    return hosts.by_key(call.tx, key, uuid=call.version >= (2, 53), what="Hypervisor")
+    return hosts.by_key(call.tx, key, by_uuid=call.version >= (2, 53), what="Hypervisor")
 
 
 @routes.get("/os-hypervisors", rule=_RULE + "list")

@@ -165,6 +165,12 @@ def server_migrations(call: Call, row: ServerRow) -> dict[str, Any]:
     return {"migrations": []}
 
 
+@routes.get("/servers/{server_id}/topology", rule="compute:server:topology:index", target=server, minimum=(2, 78))
+def topology(call: Call, row: ServerRow) -> dict[str, Any]:
+    """What Nova says of a server without a NUMA topology: no server here has one."""
+    return {"nodes": [], "pagesize_kb": None}
+
+
 @routes.get("/servers/{server_id}/os-server-password", rule="os_compute_api:os-server-password:show", target=server)
 def password(call: Call, row: ServerRow) -> dict[str, Any]:
     return {"password": row.system.get("password", "")}

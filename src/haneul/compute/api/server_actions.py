@@ -186,25 +186,3 @@ def unshelve(call: Call, row: ServerRow, body: Zone | None) -> None:
             raise Forbidden("Policy doesn't allow os_compute_api:os-shelve:unshelve_to_host to be performed.")
     actions.unshelve(call.tx, call.context, row, zone=zone, host=host,
                      unpin=body is not None and body.availability_zone is None)
-
-
-# ---------------------------------------------------------------- to other hosts
-
-
-def _elsewhere(what: str) -> NotImplementedHere:
-    return NotImplementedHere(f"{what} is not implemented by this cloud: servers stay on their host.")
-
-
-@routes.action(PATH, "migrate", "os_compute_api:os-migrate-server:migrate", target=server)
-def migrate(call: Call, row: ServerRow) -> None:
-    raise _elsewhere("Cold migration")
-
-
-@routes.action(PATH, "os-migrateLive", "os_compute_api:os-migrate-server:migrate_live", target=server)
-def migrate_live(call: Call, row: ServerRow) -> None:
-    raise _elsewhere("Live migration")
-
-
-@routes.action(PATH, "evacuate", "os_compute_api:os-evacuate", target=server)
-def evacuate(call: Call, row: ServerRow) -> None:
-    raise _elsewhere("Evacuation")

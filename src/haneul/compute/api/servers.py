@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType, field
 
-from haneul.compute import actions, states
+from haneul.compute import actions, servers, states
 from haneul.compute.api import server_views, shapes
 from haneul.compute.api.server_target import server
 from haneul.compute.api.shapes import Body, Description, DiskConfig, Fqdn, Name
@@ -27,6 +27,7 @@ class Changes(Body):
     access_ip_v6: str | UnsetType = field(name="accessIPv6", default=UNSET)
     description: Description | UnsetType = UNSET
     hostname: Fqdn | UnsetType = UNSET
+    pinned_zone: Name | None | UnsetType = field(name="pinned_availability_zone", default=UNSET)
 
 
 class Update(Body):
@@ -41,7 +42,8 @@ def show(call: Call, row: ServerRow) -> dict[str, Any]:
 @routes.put("/servers/{server_id}", rule="os_compute_api:servers:update", target=server, body=Update)
 def update(call: Call, row: ServerRow, body: Update) -> dict[str, Any]:
     new = body.server
-    if (new.description is not UNSET and call.version < (2, 19)) or (new.hostname is not UNSET and call.version < (2, 90)):
+    if (new.description is not UNSET and call.version < (2, 19)) or (new.hostname is not UNSET and call.version < (2, 90)) \
+            or (new.pinned_zone is not UNSET and call.version < (2, 104)):
         raise BadRequest("Invalid input for field/attribute server. Additional properties are not allowed")
     if new.name is not UNSET:
         row.name = shapes.name(new.name)
@@ -56,6 +58,8 @@ def update(call: Call, row: ServerRow, body: Update) -> dict[str, Any]:
     if new.hostname is not UNSET:
         row.hostname = new.hostname
         ports.rename(call.tx, row.id, new.hostname)
+    if new.pinned_zone is not UNSET:
+        servers.pin(row, new.pinned_zone)
     row.updated_at = clock.now()
     call.tx.flush()
     if call.version >= (2, 75):

@@ -74,7 +74,7 @@ _SINCE: dict[str, Version] = {"description": (2, 19), "tags": (2, 52), "trusted_
                               "hypervisor_hostname": (2, 74), "hostname": (2, 90)}
 
 
-@routes.post("/os-volumes_boot", rule="os_compute_api:servers:create", body=Create, status=202)
+@routes.post("/os-volumes_boot", rule="os_compute_api:servers:create", body=Create, status=202, maximum=(2, 102))
 @routes.post("/servers", rule="os_compute_api:servers:create", body=Create, status=202)
 def create(call: Call, body: Create) -> Reply:
     server = body.server

@@ -11,7 +11,7 @@ from haneul.compute import hosts, zones
 from haneul.compute.api import shapes
 from haneul.compute.api.shapes import Body, Boolean, Fqdn
 from haneul.fleet.model import HostRow
-from haneul.kernel import ids
+from haneul.kernel import clock, ids
 from haneul.kernel.errors import BadRequest, NotFound
 from haneul.kernel.wire.call import Call
 from haneul.kernel.wire.routes import Routes
@@ -55,9 +55,20 @@ def index(call: Call) -> dict[str, Any]:
     query = select(HostRow).order_by(HostRow.number)
     if call.argument("host"):
         query = query.where(HostRow.name == call.argument("host"))
-    named = call.argument("binary") in (None, "", BINARY)
-    rows = list(call.tx.execute(query).scalars()) if named else []
-    return {"services": [_view(call, row) for row in rows]}
+    binary, host = call.argument("binary") or None, call.argument("host") or None
+    rows = list(call.tx.execute(query).scalars()) if binary in (None, BINARY) else []
+    control = [_control_view(call, *service) for service in hosts.control_services()
+               if binary in (None, service[0]) and host in (None, hosts.control_host())]
+    return {"services": [_view(call, row) for row in rows] + control}
+
+
+def _control_view(call: Call, binary: str, id: str, number: int) -> dict[str, Any]:
+    found = {"id": id if call.version >= (2, 53) else number, "binary": binary, "host": hosts.control_host(),
+             "zone": hosts.INTERNAL, "status": "enabled", "state": "up", "disabled_reason": None,
+             "updated_at": clock.now().isoformat(timespec="microseconds")}
+    if call.version >= (2, 11):
+        found["forced_down"] = False
+    return found
 
 
 @routes.put("/os-services/{service_id}", rule=_RULE + "update", body=[((2, 1), OldUpdate), ((2, 53), Update)])
@@ -104,8 +115,11 @@ def _one(call: Call) -> HostRow:
     key = call.values["service_id"]
     if call.version >= (2, 53) and not ids.is_uuid(key):
         raise BadRequest(f"Invalid uuid {key[:64]}")
+    for binary, id, number in hosts.control_services():
+        if key == (id if call.version >= (2, 53) else str(number)):
+            raise BadRequest(f"Updating a {binary} service is not supported. Only nova-compute services can be updated.")
     try:
-        return hosts.by_key(call.tx, key, uuid=call.version >= (2, 53), what="Service")
+        return hosts.by_key(call.tx, key, by_uuid=call.version >= (2, 53), what="Service")
     except NotFound:
         raise NotFound(f"Service {key[:64]} not found.")
 
