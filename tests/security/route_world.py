@@ -87,7 +87,8 @@ class Things:
     def nowhere(self) -> dict[str, str]:
         """The same names with ids of nothing, in the shape of each service's ids."""
         made = dict.fromkeys(self.ids, NOTHING)
-        kept = ("tag", "value", "key", "alias", "rest", "class_id", "request_id", "image.schemas.name", "network.network")
+        kept = ("tag", "value", "key", "alias", "rest", "class_id", "request_id", "image.schemas.name", "image.kind",
+                "network.network")
         return {**made, **{name: self.ids[name] for name in kept if name in self.ids}}
 
     # ---------------------------------------------------------------- rooms
@@ -127,6 +128,12 @@ class Things:
         answer = self.member.put(f"/image/v2/images/{made['id']}/file", content=b"own bytes",
                                  headers={"Content-Type": "application/octet-stream"})
         assert answer.status_code == 204, answer.text
+        space = f"OS::Own::{self.number}"
+        self.make(self.admin, "/image/v2/metadefs/namespaces", {
+            "namespace": space, "objects": [{"name": "object"}], "properties": {"property": {"title": "P", "type": "string"}},
+            "tags": [{"name": "tag"}], "resource_type_associations": [{"name": "OS::Nova::Server"}]})
+        self.ids.update({"image.namespace": space, "object_name": "object", "property_name": "property", "tag_name": "tag",
+                         "image.resource_type": "OS::Nova::Server", "image.kind": "namespace"})
         self.ids.update({"member_id": "0" * 32, "task_id": "0e0e0e0e-0000-4000-8000-00000000000e", "image.schemas.name": "image"})
 
     def _compute(self) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from haneul.kernel.policy import ADMIN, ANYONE, PROJECT_MEMBER, Rule
+from haneul.kernel.policy import ADMIN, ANYONE, PROJECT_MEMBER, PROJECT_READER, Rule
 
 _SEEN = ("project_id:%(project_id)s or project_id:%(member_id)s or 'community':%(visibility)s or "
          "'public':%(visibility)s or 'shared':%(visibility)s")
 _READ = f"role:admin or (role:reader and ({_SEEN}))"
 _DOWNLOAD = f"role:admin or (role:member and ({_SEEN}))"
 _READER = "role:admin or (role:reader and (project_id:%(project_id)s or project_id:%(member_id)s))"
+_DEFINED = "role:admin or (role:reader and (project_id:%(project_id)s or 'public':%(visibility)s))"
 _MEMBER = "role:admin or (role:member and project_id:%(member_id)s)"
 
 RULES = [
@@ -33,4 +34,19 @@ RULES = [
     Rule("tasks_api_access", ADMIN, "Use the tasks API"),
     Rule("stores_info_detail", ADMIN, "Show the stores with their properties"),
     Rule("image:schemas", ANYONE, "Read the schemas and what the service offers"),
+]
+RULES += [
+    Rule("get_metadef_namespaces", PROJECT_READER, "List namespaces of metadata definitions"),
+    Rule("list_metadef_resource_types", _DEFINED, "List resource types"),
+    Rule("get_metadef_resource_type", _DEFINED, "Show a resource type's association"),
+    *(Rule(f"get_metadef_{word}", _DEFINED, f"Read metadata definitions: {word}")
+      for word in ("namespace", "object", "objects", "property", "properties", "tag", "tags")),
+    *(Rule(f"add_metadef_{word}", ADMIN, f"Define metadata: {word}")
+      for word in ("namespace", "object", "property", "resource_type_association", "tag", "tags")),
+    *(Rule(f"modify_metadef_{word}", ADMIN, f"Change metadata definitions: {word}")
+      for word in ("namespace", "object", "property", "tag")),
+    *(Rule(f"delete_metadef_{word}", ADMIN, f"Remove metadata definitions: {word}")
+      for word in ("namespace", "object", "tag", "tags")),
+    *(Rule(f"remove_metadef_{word}", ADMIN, f"Remove metadata definitions: {word}")
+      for word in ("property", "resource_type_association")),
 ]
