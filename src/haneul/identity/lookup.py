@@ -11,11 +11,16 @@ from haneul.identity.model import (
     AccessRule,
     ApplicationCredential,
     CatalogService,
+    Consumer,
     Credential,
     Endpoint,
+    EndpointGroup,
     Group,
+    Limit,
+    OAuthToken,
     Project,
     Region,
+    RegisteredLimit,
     Role,
     StoredPolicy,
     Trust,
@@ -29,7 +34,8 @@ WORDS: dict[type[Base], str] = {
     Project: "project", User: "user", Group: "group", Role: "role", Region: "region", CatalogService: "service",
     Endpoint: "endpoint", Credential: "credential", StoredPolicy: "policy",
     ApplicationCredential: "Application Credential", AccessRule: "Access Rule",
-    Trust: "trust"}
+    Trust: "trust", RegisteredLimit: "registered limit", Limit: "limit", EndpointGroup: "endpoint group",
+    Consumer: "consumer", OAuthToken: "access token"}
 
 
 def require(tx: Transaction, kind: type[T], id: str) -> T:

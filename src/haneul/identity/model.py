@@ -436,7 +436,7 @@ class Limit(Base):
     __tablename__ = "identity_limits"
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    registered_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_registered_limits.id"), index=True)
+    registered_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_registered_limits.id", ondelete="CASCADE"), index=True)
     project_id: Mapped[str | None] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"), index=True)
     domain_id: Mapped[str | None] = mapped_column(Id, ForeignKey("identity_projects.id", ondelete="CASCADE"), index=True)
     resource_limit: Mapped[int] = mapped_column(BigInteger)

@@ -58,6 +58,12 @@ class Identity(Section):
     lockout_failures: int = 0  # 0: never locked
     lockout_seconds: int = 1800
     unique_last_passwords: int = 0
+    minimum_password_age: int = 0  # days until users may change a password that they chose
+    password_expires_days: int = 0  # 0: never
+    password_regex: str = ""  # what a new password must match; empty: anything
+    password_regex_description: str = ""
+    change_password_upon_first_use: bool = False  # of one that an administrator chose
+    disable_user_account_days_inactive: int = 0  # 0: never
 
 
 class Image(Section):

@@ -78,11 +78,12 @@ def _identity(config: Config) -> dict[str, dict[str, Any]]:
                      "catalog_type": "identity", "v3_endpoint_type": "public", "default_domain_id": "default",
                      "admin_role": "admin", "user_lockout_failure_attempts": rules.lockout_failures,
                      "user_lockout_duration": rules.lockout_seconds,
-                     "user_unique_last_password_count": rules.unique_last_passwords, "user_minimum_password_age": 0},
+                     "user_unique_last_password_count": rules.unique_last_passwords,
+                     "user_minimum_password_age": rules.minimum_password_age},
         # Its tests fail log-ins and change passwords until the rules forbid it: without rules they cannot end
         "identity-feature-enabled": {
-            "api_v2": False, "api_v2_admin": False, "api_v3": True, "trust": False, "access_rules": True,
-            "application_credentials": True, "domain_specific_drivers": False, "federation": False,
+            "api_v2": False, "api_v2_admin": False, "api_v3": True, "trust": True, "access_rules": True,
+            "application_credentials": True, "domain_specific_drivers": True, "federation": False, "api_extensions": "all",
             "security_compliance": rules.lockout_failures > 0 and rules.unique_last_passwords > 0}}
 
 

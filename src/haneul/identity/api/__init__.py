@@ -3,12 +3,16 @@
 from haneul.identity.api import (
     application_credentials,
     auth,
+    consumers,
     credentials,
     directory,
+    domain_config,
     domains,
     ec2_credentials,
+    endpoint_groups,
     grants,
     groups,
+    limits,
     projects,
     role_assignments,
     roles,
@@ -23,4 +27,5 @@ service = Service(
     unauthenticated_header='Keystone uri="/identity"', denied="You are not authorized to perform the requested action: {rule}.",
     routes=[auth.routes, domains.routes, projects.routes, users.routes, groups.routes, roles.routes, grants.routes,
             role_assignments.routes, directory.routes, application_credentials.routes, credentials.routes,
-            ec2_credentials.routes, trusts.routes])
+            ec2_credentials.routes, trusts.routes, domain_config.routes, limits.routes,
+            endpoint_groups.routes, consumers.routes])

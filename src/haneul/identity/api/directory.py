@@ -111,7 +111,7 @@ def delete_service(call: Call, service: CatalogService) -> None:
 
 # -------------------------------------------------------------------- endpoints
 
-def _endpoint_view(call: Call, endpoint: Endpoint) -> dict[str, Any]:
+def endpoint_view(call: Call, endpoint: Endpoint) -> dict[str, Any]:
     return {**endpoint.extra, "id": endpoint.id, "interface": endpoint.interface, "service_id": endpoint.service_id,
             "region": endpoint.region_id, "region_id": endpoint.region_id, "url": endpoint.url, "enabled": endpoint.enabled,
             "links": link(call, "endpoints", endpoint.id)}
@@ -126,24 +126,24 @@ def endpoints(call: Call) -> dict[str, Any]:
     query = filtered(call, select(Endpoint), {"interface": Endpoint.interface, "service_id": Endpoint.service_id,
                                               "region_id": Endpoint.region_id, "region": Endpoint.region_id,
                                               "enabled": Endpoint.enabled})
-    return page(call, "endpoints", query, Endpoint.id, lambda rows: [_endpoint_view(call, row) for row in rows])
+    return page(call, "endpoints", query, Endpoint.id, lambda rows: [endpoint_view(call, row) for row in rows])
 
 
 @routes.post("/endpoints", "identity:create_endpoint", status=201)
 def create_endpoint(call: Call) -> dict[str, Any]:
     fields, extra = entity(call, "endpoint", rules.EndpointFields)
-    return {"endpoint": _endpoint_view(call, rules.create_endpoint(call.tx, fields, extra))}
+    return {"endpoint": endpoint_view(call, rules.create_endpoint(call.tx, fields, extra))}
 
 
 @routes.get("/endpoints/{endpoint_id}", "identity:get_endpoint", target=_endpoint)
 def show_endpoint(call: Call, endpoint: Endpoint) -> dict[str, Any]:
-    return {"endpoint": _endpoint_view(call, endpoint)}
+    return {"endpoint": endpoint_view(call, endpoint)}
 
 
 @routes.patch("/endpoints/{endpoint_id}", "identity:update_endpoint", target=_endpoint)
 def update_endpoint(call: Call, endpoint: Endpoint) -> dict[str, Any]:
     fields, extra = entity(call, "endpoint", rules.EndpointFields)
-    return {"endpoint": _endpoint_view(call, rules.change_endpoint(call.tx, endpoint, fields, extra))}
+    return {"endpoint": endpoint_view(call, rules.change_endpoint(call.tx, endpoint, fields, extra))}
 
 
 @routes.delete("/endpoints/{endpoint_id}", "identity:delete_endpoint", target=_endpoint)

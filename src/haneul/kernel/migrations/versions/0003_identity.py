@@ -82,7 +82,7 @@ def upgrade() -> None:
     sa.Column('description', sa.Text(), nullable=True),
     sa.ForeignKeyConstraint(['domain_id'], ['identity_projects.id'], name=op.f('fk_identity_limits_domain_id'), ondelete='CASCADE'),
     sa.ForeignKeyConstraint(['project_id'], ['identity_projects.id'], name=op.f('fk_identity_limits_project_id'), ondelete='CASCADE'),
-    sa.ForeignKeyConstraint(['registered_id'], ['identity_registered_limits.id'], name=op.f('fk_identity_limits_registered_id')),
+    sa.ForeignKeyConstraint(['registered_id'], ['identity_registered_limits.id'], name=op.f('fk_identity_limits_registered_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_limits'))
     )
     with op.batch_alter_table('identity_limits', schema=None) as batch_op:
