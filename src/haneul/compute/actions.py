@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from haneul.compute import block_devices, boot, flavors, guests, quotas, states
+from haneul.compute import block_devices, boot, flavors, guests, personality, quotas, states
 from haneul.compute.model import MigrationRow, ServerRow
 from haneul.compute.problems import InvalidState, NotReady
 from haneul.compute.states import (
@@ -101,7 +101,8 @@ def resume(tx: Transaction, context: Context, row: ServerRow) -> None:
 
 
 def rebuild_server(tx: Transaction, context: Context, row: ServerRow, image_id: str, *, key: tuple[str | None, str | None] | None,
-                   changes: dict[str, Any], metadata: dict[str, str] | None, reimage: bool = False) -> None:
+                   changes: dict[str, Any], metadata: dict[str, str] | None, files: list[personality.File],
+                   reimage: bool = False) -> None:
     """`changes` are columns of the row; `key` None keeps the present one; `reimage`: a root volume may get new data."""
     require(context, row, "rebuild", (ACTIVE, STOPPED, ERROR))
     if row.host is None:
@@ -115,6 +116,9 @@ def rebuild_server(tx: Transaction, context: Context, row: ServerRow, image_id: 
     if metadata is not None:
         quotas.check_metadata(tx, row.project_id, len(metadata))
         row.meta = dict(metadata)
+    personality.check(tx, row.project_id, files)
+    personality.keep(tx, row.id, files)
+    row.config_drive = row.config_drive or bool(files)
     if key is not None:
         row.key_name, row.key_data = key
     for name, value in changes.items():

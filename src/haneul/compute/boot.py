@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct, to_builtins
 from sqlalchemy import insert, select
 
-from haneul.compute import block_devices, flavors, groups, guests, keypairs, nics, quotas, servers, zones
+from haneul.compute import block_devices, flavors, groups, guests, keypairs, nics, personality, quotas, servers, zones
 from haneul.compute.block_devices import Device, Plan
 from haneul.compute.model import FlavorRow, ServerRow, ServerTagRow
 from haneul.compute.nics import Nic
@@ -42,6 +42,7 @@ class Wish(Struct, kw_only=True):
     metadata: dict[str, str] = {}
     tags: list[str] = []
     config_drive: bool = False
+    files: list[personality.File] = []
     least: int = 1
     most: int = 1
     zone: str | None = None
@@ -70,6 +71,7 @@ def create(tx: Transaction, context: Context, wish: Wish) -> list[ServerRow]:
     _check_place(tx, wish)
     if wish.metadata:
         quotas.check_metadata(tx, context.project_id or "", len(wish.metadata))
+    personality.check(tx, context.project_id or "", wish.files)
     _check_many(wish, cards)
     server_group = groups.for_boot(tx, context, wish.hints, wish.most)
     count = quotas.room_for(tx, context.project_id or "", least=wish.least, most=wish.most, vcpus=flavor.vcpus, ram=flavor.ram)
@@ -82,6 +84,8 @@ def create(tx: Transaction, context: Context, wish: Wish) -> list[ServerRow]:
     task = create_with_volumes if disks.volumes else create_server
     for row in rows:
         block_devices.take(tx, context, row, disks)
+        if wish.files:
+            personality.keep(tx, row.id, wish.files)
         task.submit(tx, CreateArguments(
             server_id=row.id, guest=guests.of(row), nics=cards, groups=group_ids, zone=wish.zone, host=wish.host,
             force=wish.force, hints=_hints(wish.hints)), resource=f"server:{row.id}", context=context)
@@ -103,7 +107,7 @@ def _rows(context: Context, wish: Wish, flavor: FlavorRow, disks: Plan, key: tup
     for index in range(count):
         server_id = ids.new()
         name = wish.name if wish.most == 1 else f"{wish.name}-{index + 1}"
-        drive = wish.config_drive or disks.image["properties"].get("img_config_drive") == "mandatory"
+        drive = wish.config_drive or bool(wish.files) or disks.image["properties"].get("img_config_drive") == "mandatory"
         found.append(ServerRow(
             id=server_id, name=name, hostname=wish.hostname or servers.hostname_of(name, server_id),
             description=wish.description, project_id=context.project_id, user_id=context.user_id, image_id=disks.image_id,

@@ -24,6 +24,7 @@ def build(cloud: Cloud, server_id: str) -> ConfigDrive:
     binary: dict[str, str] = {}
     contents = {f"openstack/{version}/{name}": raw for version in (metadata.OPENSTACK_VERSIONS[-1], "latest")
                 for name, raw in found.items()}
+    contents |= {f"openstack/content/{name}": raw for name, raw in metadata.content(guest).items()}
     contents["ec2/latest/meta-data.json"] = msgspec.json.encode({
         name: value for name, value in tree.items() if not isinstance(value, dict)} | {
         "placement": tree["placement"], "block-device-mapping": tree["block-device-mapping"],

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import select
 
-from haneul.compute import guests, servers
+from haneul.compute import guests, personality, servers
 from haneul.compute.model import ServerNicRow, ServerRow
 from haneul.host.contract import FabricState
 from haneul.kernel.database import Transaction
@@ -33,6 +33,7 @@ class Guest(msgspec.Struct):
     fabric: FabricState
     nics: list[ServerNicRow]
     volumes: list[AttachmentRow]
+    files: list[tuple[str, bytes]]
 
 
 def load(tx: Transaction, row: ServerRow) -> Guest:
@@ -41,7 +42,8 @@ def load(tx: Transaction, row: ServerRow) -> Guest:
     fabric = wiring.of_ports(tx, row.host, [nic.port_id for nic in nics]) if row.host and nics else FabricState()
     return Guest(row, row.availability_zone or "nova", addresses.of_devices(tx, [row.id])[row.id],
                  security_groups.names_of_devices(tx, [row.id]).get(row.id, []), fabric, nics,
-                 attachments.of_servers(tx, [row.id]).get(row.id, []))
+                 attachments.of_servers(tx, [row.id]).get(row.id, []),
+                 personality.of(tx, row.id) if row.config_drive else [])
 
 
 # ---------------------------------------------------------------- OpenStack
@@ -64,6 +66,8 @@ def meta_data(tx: Transaction, guest: Guest) -> dict[str, Any]:
         "name": row.name, "project_id": row.project_id, "devices": _devices(guest), "dedicated_cpus": []}
     if row.meta:
         found["meta"] = row.meta
+    if guest.files:
+        found["files"] = [{"path": path, "content_path": f"/content/{number:04}"} for number, (path, _) in enumerate(guest.files)]
     if row.key_name and row.key_data:
         found["public_keys"] = {row.key_name: row.key_data}
         found["keys"] = [{"type": "ssh", "name": row.key_name, "data": row.key_data}]
@@ -119,6 +123,11 @@ def _network(number: int, link: str, network_id: str, subnet: Any, ip: str) -> d
                        "gateway": route.nexthop})
     return {**found, "type": kind, "ip_address": ip, "netmask": str(ipaddress.ip_network(subnet.cidr).netmask),
             "routes": routes, "services": [{"type": "dns", "address": server} for server in subnet.dns_nameservers]}
+
+
+def content(guest: Guest) -> dict[str, bytes]:
+    """Every file of openstack/content/ by its name."""
+    return {f"{number:04}": raw for number, (_, raw) in enumerate(guest.files)}
 
 
 def files(tx: Transaction, guest: Guest) -> dict[str, bytes]:

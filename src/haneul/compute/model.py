@@ -113,6 +113,16 @@ class ServerRow(Base):
     deleted_at: Mapped[datetime | None] = mapped_column(DateTime)
 
 
+class ServerFilesRow(Base):
+    """What is written into the guest at its first boot: [[path, content in base64]]. Apart from the server, whose row every list
+    reads."""
+
+    __tablename__ = "server_files"
+
+    server_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    files: Mapped[Any] = mapped_column(JSON)
+
+
 class ServerTagRow(Base):
     __tablename__ = "server_tags"
 

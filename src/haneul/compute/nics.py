@@ -38,6 +38,10 @@ def automatic(tx: Transaction, context: Context, *, required: bool) -> list[Nic]
         raise NetworkAmbiguous()
     if not found:
         if required:
+            try:
+                return [Nic(network_id=topologies.get(tx, context, context.project_id or ""))]
+            except (Problem):
+                pass
             raise BadRequest("Unable to automatically allocate a network for project "
                              f"{context.project_id}: there is none that it can use.")
         return []

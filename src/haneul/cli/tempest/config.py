@@ -126,8 +126,8 @@ def _servers(api: Api, paths: Paths, config: Config, patience: int, storing: boo
             "disk_config": True, "config_drive": True, "metadata_service": True, "console_output": True, "resize": True,
             "pause": True, "suspend": True, "shelve": True, "snapshot": True, "rescue": True, "stable_rescue": storing,
             "hostname_fqdn_sanitization": True, "interface_attach": True,
-            "vnc_console": not fake, "personality": False, "change_password": False,
-            "live_migration": False, "cold_migration": False, "scheduler_enabled_filters": "all",
+            "vnc_console": not fake, "personality": True, "change_password": False,
+            "live_migration": True, "cold_migration": True, "scheduler_enabled_filters": "all",
             "attach_encrypted_volume": storing, "volume_multiattach": storing, "swap_volume": storing,
             "dhcp_domain": "." + config.compute.dhcp_domain}}
 

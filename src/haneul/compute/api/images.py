@@ -56,6 +56,9 @@ def _detail(call: Call, row: ImageRow) -> dict[str, Any]:
     server = row.properties.get("instance_uuid")
     if server is not None:
         found["server"] = {"id": server, "links": shapes.links(call, "servers", server)}
+    auto = row.properties.get("auto_disk_config")
+    if auto is not None:
+        found["OS-DCF:diskConfig"] = "AUTO" if auto.strip().lower() in ("1", "t", "true", "on", "y", "yes") else "MANUAL"
     return found
 
 

@@ -68,7 +68,14 @@ def get(call: Call) -> Reply:
 
 def _openstack(call: Call, guest: Guest, parts: list[str]) -> Reply:
     if not parts:
-        return _text("\n".join([*metadata.OPENSTACK_VERSIONS, "latest"]))
+        return _text("\n".join([*metadata.OPENSTACK_VERSIONS, *(["content"] if guest.files else []), "latest"]))
+    if parts[0] == "content" and guest.files:
+        found = metadata.content(guest)
+        if len(parts) == 1:
+            return _text("\n".join(found))
+        if len(parts) > 2 or parts[1] not in found:
+            raise NotFound()
+        return _text(found[parts[1]], "application/octet-stream")
     if parts[0] not in (*metadata.OPENSTACK_VERSIONS, "latest"):
         raise NotFound()
     files = metadata.files(call.tx, guest)

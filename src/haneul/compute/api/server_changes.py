@@ -12,7 +12,7 @@ from haneul.compute import actions, keypairs
 from haneul.compute.api import server_views, shapes
 from haneul.compute.api.server_target import server
 from haneul.compute.api.servers import brief_detail
-from haneul.compute.api.shapes import Body, Boolean, Description, DiskConfig, Fqdn, Metadata, Name
+from haneul.compute.api.shapes import Body, Boolean, Description, DiskConfig, File, Fqdn, Metadata, Name
 from haneul.compute.model import ServerRow
 from haneul.kernel.errors import BadRequest, NotFound
 from haneul.kernel.wire.call import Call, Reply
@@ -34,7 +34,7 @@ class Rebuild(Body):
     disk_config: DiskConfig | UnsetType = field(name="OS-DCF:diskConfig", default=UNSET)
     access_ip_v4: str | UnsetType = field(name="accessIPv4", default=UNSET)
     access_ip_v6: str | UnsetType = field(name="accessIPv6", default=UNSET)
-    personality: list[Any] | UnsetType = UNSET
+    personality: list[File] | UnsetType = UNSET
     description: Description | UnsetType = UNSET
     key_name: Annotated[str, Meta(min_length=1, max_length=255)] | None | UnsetType = UNSET
     user_data: Annotated[str, Meta(max_length=65535)] | None | UnsetType = UNSET
@@ -62,10 +62,14 @@ def rebuild(call: Call, row: ServerRow, body: Rebuild) -> Reply:
         if getattr(body, name) is not UNSET and call.version < since:
             raise BadRequest(f"Invalid input for field/attribute rebuild. Additional properties are not allowed ('{name}' was "
                              "unexpected)")
-    if body.trusted_image_certificates not in (UNSET, None, []) or body.personality not in (UNSET, []):
-        raise BadRequest("Trusted image certificates and personality files are not supported by this cloud.")
+    if body.personality is not UNSET and call.version >= (2, 57):
+        raise BadRequest("Invalid input for field/attribute rebuild. Additional properties are not allowed ('personality' was "
+                         "unexpected)")
+    if body.trusted_image_certificates not in (UNSET, None, []):
+        raise BadRequest("Trusted image certificates are not supported by this cloud: no key manager is there to check them.")
     image_id = shapes.uuid(body.image_ref.rsplit("/", 1)[-1], "imageRef")
     actions.rebuild_server(call.tx, call.context, row, image_id, key=_key(call, row, body), changes=_changes(body),
+                           files=[] if body.personality is UNSET else shapes.files(body.personality),
                            metadata=None if body.metadata is UNSET else body.metadata, reimage=call.version >= (2, 93))
     if body.hostname is not UNSET:
         ports.rename(call.tx, row.id, body.hostname)

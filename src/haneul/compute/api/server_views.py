@@ -137,7 +137,8 @@ def _add_later(call: Call, row: Any, more: Extras, found: dict[str, Any]) -> Non
     if version >= (2, 96):
         found["pinned_availability_zone"] = row.pinned_zone
     if version >= (2, 100):
-        found["scheduler_hints"] = row.system.get("hints", {})
+        found["scheduler_hints"] = {
+            name: hint if isinstance(hint, list) else [hint] for name, hint in row.system.get("hints", {}).items()}
 
 
 def _extended(call: Call, row: Any) -> dict[str, Any]:

@@ -78,6 +78,8 @@ def brief_detail(call: Call, row: ServerRow) -> dict[str, Any]:
         del found[key]
     for key in ("config_drive", "key_name", "security_groups", "OS-EXT-SRV-ATTR:hostname"):
         found.pop(key, None)
+    if call.version >= (2, 71):
+        found["server_groups"] = [row.group_id] if row.group_id else []
     return found
 
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from haneul.compute import boot
 from haneul.compute.api import block_devices, shapes
 from haneul.compute.api.block_devices import BlockDevice, OldBlockDevice
-from haneul.compute.api.shapes import Body, Boolean, Description, DiskConfig, Fqdn, Metadata, Name, Positive, Tag
+from haneul.compute.api.shapes import Body, Boolean, Description, DiskConfig, File, Fqdn, Metadata, Name, Positive, Tag
 from haneul.compute.block_devices import Device
 from haneul.compute.nics import Nic, check_address
 from haneul.kernel import ids
@@ -45,7 +45,7 @@ class Server(Body):
     disk_config: DiskConfig = field(name="OS-DCF:diskConfig", default="MANUAL")
     access_ip_v4: str | None = field(name="accessIPv4", default=None)
     access_ip_v6: str | None = field(name="accessIPv6", default=None)
-    personality: list[Any] | UnsetType = UNSET
+    personality: list[File] | UnsetType = UNSET
     availability_zone: Name | None = None
     block_device_mapping: list[OldBlockDevice] = []
     block_device_mapping_v2: list[BlockDevice] = []
@@ -81,8 +81,6 @@ def create(call: Call, body: Create) -> Reply:
     _check_version(call, server)
     if server.trusted_image_certificates not in (UNSET, None, []):
         raise BadRequest("Trusted image certificates are not supported by this cloud: no key manager is there to check them.")
-    if server.personality not in (UNSET, []):
-        raise BadRequest("Personality files are not supported by this cloud; use user_data.")
     wish = _wish(call, body)
     if wish.devices and not call.allows("os_compute_api:servers:create:attach_volume", {"project_id": call.context.project_id}):
         raise Forbidden("Policy doesn't allow os_compute_api:servers:create:attach_volume to be performed.")
@@ -139,6 +137,7 @@ def _wish(call: Call, body: Create) -> boot.Wish:
         networks=_networks(server),
         groups=None if server.security_groups is UNSET else [group.name for group in server.security_groups],
         key_name=server.key_name, user_data=shapes.base64_text(server.user_data, "user_data") if server.user_data else None,
+        files=[] if server.personality is UNSET else shapes.files(server.personality),
         metadata=server.metadata, tags=[] if server.tags is UNSET else server.tags,
         config_drive=server.config_drive is not None and shapes.truth(server.config_drive), least=least, most=most,
         zone=zone, host=host, force=force, hints=body.hints or body.old_hints, auto_disk_config=server.disk_config == "AUTO",

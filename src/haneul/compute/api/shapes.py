@@ -29,6 +29,15 @@ Tag = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^,/]*$")]
 Digits = Annotated[str, Meta(min_length=1, max_length=20, pattern=r"^[0-9]+$")]
 Number = Annotated[int, Meta(ge=0, le=2**31 - 1)] | Digits
 Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)] | Digits
+
+
+class File(Body):
+    """Of a personality."""
+
+    path: str
+    contents: str
+
+
 Metadata = dict[Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-_:. ]{1,255}$")],
                 Annotated[str, Meta(max_length=255)]]
 DiskConfig = Literal["AUTO", "MANUAL"]
@@ -91,6 +100,10 @@ def base64_text(value: str, field: str) -> str:
     except (binascii.Error, UnicodeEncodeError, ValueError):
         raise BadRequest(f"Invalid input for field/attribute {field}. '{value[:32]}' is not a 'base64'")
     return value
+
+
+def files(given: list[File]) -> list[tuple[str, str]]:
+    return [(file.path, base64_text(file.contents, "contents")) for file in given]
 
 
 def only(call: Call, allowed: set[str], since: tuple[int, int] = (2, 75)) -> None:

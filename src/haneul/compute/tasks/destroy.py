@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import delete, select, update
 
-from haneul.compute import placing, servers, states
+from haneul.compute import personality, placing, servers, states
 from haneul.compute.model import ConsoleTokenRow, MigrationRow, ServerRow
 from haneul.compute.tasks import volumes
 from haneul.compute.tasks.create import unplug_all
@@ -61,6 +61,8 @@ def release(work: Work[OnServer]) -> None:
             placing.release(tx, migration)
         tx.execute(update(MigrationRow).where(MigrationRow.server_id == row.id, MigrationRow.status.in_(
             ("pre-migrating", "migrating", "finished"))).values(status="confirmed"))
+        if row.config_drive:
+            personality.forget(tx, row.id)
         tx.execute(delete(ConsoleTokenRow).where(ConsoleTokenRow.server_id == row.id))
         shelved = row.system.get("shelved_image")
         if shelved:
