@@ -66,12 +66,29 @@ class Identity(Section):
     disable_user_account_days_inactive: int = 0  # 0: never
 
 
+class ImageStore(Section):
+    """`file` keeps data in a folder, `http` only knows addresses of data elsewhere."""
+
+    driver: Literal["file", "http"] = "file"
+    path: str = ""  # of a file store; empty: in the state directory
+    weight: int = 0  # data is read from the heaviest store that has it
+    default: bool = False  # takes what names no store; none: `file`
+    description: str = ""
+
+
 class Image(Section):
+    """`stores` are `[image.stores.NAME]`. The store `file`, in the state directory, is always there."""
+
     max_bytes: Positive = 1 << 40
     user_quota_bytes: int = 0  # 0: no limit
     require_format_match: bool = True  # uploads of another format than declared are refused; else hosts refuse to use them
     web_download_private: bool = False  # may import fetch from private addresses; loopback ranges below always may not
-    web_download_allow: list[str] = []  # CIDRs that may be fetched from although they are private
+    web_download_allow: list[str] = []  # CIDRs, or ADDRESS:PORT, that may be fetched from although they are private or loopback
+    stores: dict[str, ImageStore] = {}
+    import_stores: list[str] = []  # where imports that name no store go; empty: the default store
+    show_multiple_locations: bool = False  # users see where data is, and may add addresses of their own
+    do_secure_hash: bool = True  # data elsewhere is fetched once and hashed when its address is added
+    cache_bytes: Positive = 10 << 30  # of data elsewhere, kept here once it was read
 
 
 class Network(Section):
@@ -185,6 +202,8 @@ class Paths:
         self.database = self.control / "haneul.db"
         self.fernet_keys = self.control / "fernet-keys"
         self.images = self.control / "images"
+        self.image_stores = self.control / "image-stores"  # file stores without a folder of their own
+        self.image_cache = self.control / "image-cache"
         self.backups = self.control / "backups"  # of volumes, where the configuration names no other folder
         self.volume_key = self.control / "volume-key"  # under it the keys of encrypted volumes are kept
         self.host = state / "host"  # the agent's own: owned by root
@@ -218,12 +237,15 @@ def load(state: Path, overrides: dict[str, dict[str, Any]] | None = None) -> Con
         raise ConfigError(f"{path}: {error}") from error
 
 
+_TABLES = (("volume", "backends"), ("image", "stores"))  # written as [section.key.NAME]
+
+
 def dump(config: Config) -> str:
     """TOML text of a configuration, every key present."""
     lines: list[str] = []
     for section, values in msgspec.to_builtins(config).items():
         lines.append(f"[{section}]")
-        tables = {key: value for key, value in values.items() if section == "volume" and key == "backends"}
+        tables = {key: value for key, value in values.items() if (section, key) in _TABLES}
         for key, value in values.items():
             if key in tables:
                 continue
