@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
-from haneul.network import networks, ports
+from haneul.kernel.errors import BadRequest, Conflict, Forbidden, NotFound, Problem
+from haneul.network import networks, ports, topologies
 
 
 class Nic(Struct, kw_only=True):
@@ -32,20 +32,20 @@ class PortInUse(Conflict):
 
 
 def automatic(tx: Transaction, context: Context, *, required: bool) -> list[Nic]:
-    """The one network that the project can use. `required`: none is an error (`auto`), else the server has no card."""
+    """The one network that the project can use. Without one, a network is made (`required`: auto), or the server has no card."""
     found = networks.available(tx, context)
     if len(found) > 1:
         raise NetworkAmbiguous()
     if not found:
-        if required:
-            try:
-                return [Nic(network_id=topologies.get(tx, context, context.project_id or ""))]
-            except (Problem):
-                pass
-            raise BadRequest("Unable to automatically allocate a network for project "
-                             f"{context.project_id}: there is none that it can use.")
-        return []
+        return [_allocated(tx, context)] if required else []
     return [Nic(network_id=found[0].id)]
+
+
+def _allocated(tx: Transaction, context: Context) -> Nic:
+    try:
+        return Nic(network_id=topologies.get(tx, context, context.project_id or ""))
+    except Problem as problem:  # what was made until then goes with the request
+        raise BadRequest(f"Unable to automatically allocate a network for project {context.project_id}: {problem}") from None
 
 
 def check(tx: Transaction, context: Context, wanted: list[Nic]) -> None:

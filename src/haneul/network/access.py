@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select, true
+from sqlalchemy import ColumnElement, delete, or_, select, true
 
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
@@ -62,6 +62,11 @@ def ports(context: Context) -> ColumnElement[bool]:
         PortRow.project_id == context.project_id,
         PortRow.network_id.in_(select(NetworkRow.id).where(NetworkRow.project_id == context.project_id)),
     )
+
+
+def forget(tx: Transaction, object_id: str) -> None:
+    """The RBAC policies on an object end with it."""
+    tx.execute(delete(RbacRow).where(RbacRow.object_id == object_id))
 
 
 def owned(model: Any, context: Context) -> ColumnElement[bool]:

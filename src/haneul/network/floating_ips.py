@@ -11,7 +11,7 @@ from haneul.kernel import context as contexts
 from haneul.kernel import ids
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.kernel.errors import BadRequest
+from haneul.kernel.errors import BadRequest, Conflict
 from haneul.network import access, changes, networks, ports, quota
 from haneul.network.addresses import Wish
 from haneul.network.errors import (
@@ -20,6 +20,7 @@ from haneul.network.errors import (
     FloatingIPNotFound,
     FloatingIPPortAlreadyAssociated,
     IpAddressGenerationFailure,
+    RouterNotFound,
 )
 from haneul.network.model import AllocationRow, FloatingIpRow, PortRow, RouterRow, SubnetRow
 
@@ -62,6 +63,7 @@ def create(
     subnet_id: str | None = None,
     port_id: str | None = None,
     fixed_ip_address: str | None = None,
+    router_id: str | None = None,
     **values: Any,
 ) -> FloatingIpRow:
     network = networks.get(tx, context, floating_network_id)
@@ -92,13 +94,17 @@ def create(
     tx.add(row)
     tx.flush()
     if port_id is not None:
-        associate(tx, context, row, port_id, fixed_ip_address)
-    elif fixed_ip_address is not None:
-        raise BadRequest(
-            f"Bad floatingip request: fixed_ip_address {fixed_ip_address} cannot be specified without a port_id.",
-            type="BadRequest",
-        )
+        associate(tx, context, row, port_id, fixed_ip_address, router_id)
+    elif fixed_ip_address is not None or router_id is not None:
+        raise _without_port(fixed_ip_address, router_id)
     return row
+
+
+def _without_port(fixed_ip: str | None, router: str | None) -> BadRequest:
+    what = f"fixed_ip_address {fixed_ip}" if fixed_ip is not None else f"router_id {router}"
+    return BadRequest(
+        f"Bad floatingip request: {what} cannot be specified without a port_id.", type="BadRequest"
+    )
 
 
 def _subnets_v4(tx: Transaction, network_id: str) -> list[SubnetRow]:
@@ -143,18 +149,17 @@ def update(
     *,
     port_id: str | None | UnsetType = UNSET,
     fixed_ip_address: str | None | UnsetType = UNSET,
+    router_id: str | None = None,
     **values: Any,
 ) -> FloatingIpRow:
-    """`port_id` None takes it off its port; a fixed address without a port moves it on the port that it has."""
-    if port_id is UNSET and isinstance(fixed_ip_address, str):
-        port_id = row.port_id if row.port_id is not None else UNSET
-        if port_id is UNSET:
-            raise BadRequest(
-                f"Bad floatingip request: fixed_ip_address {fixed_ip_address} cannot be specified without a port_id.",
-                type="BadRequest",
-            )
+    """`port_id` None takes it off its port; a fixed address or a router without a port mean the port that it has."""
+    fixed = fixed_ip_address if isinstance(fixed_ip_address, str) else None
+    if not isinstance(port_id, str) and (fixed is not None or router_id is not None):
+        if port_id is None or row.port_id is None:
+            raise _without_port(fixed, router_id)
+        port_id, fixed = row.port_id, fixed or row.fixed_ip_address
     if isinstance(port_id, str):
-        associate(tx, context, row, port_id, fixed_ip_address if isinstance(fixed_ip_address, str) else None)
+        associate(tx, context, row, port_id, fixed, router_id)
     elif port_id is None:
         disassociate(tx, row)
     for key, value in values.items():
@@ -164,10 +169,21 @@ def update(
     return row
 
 
-def associate(tx: Transaction, context: Context, row: FloatingIpRow, port_id: str, fixed_ip: str | None) -> None:
+def associate(
+    tx: Transaction,
+    context: Context,
+    row: FloatingIpRow,
+    port_id: str,
+    fixed_ip: str | None,
+    router_id: str | None = None,
+) -> None:
+    """Through the router named, which need not be the subnet's own, else through one that joins the address's subnet."""
+    from haneul.network import port_forwardings
+
+    port_forwardings.check_unused(tx, row)
     port = ports.get(tx, context, port_id)
     address = _fixed(port, fixed_ip)
-    if (row.port_id, row.fixed_ip_address) == (port.id, address.ip_address):
+    if (row.port_id, row.fixed_ip_address) == (port.id, address.ip_address) and router_id in (None, row.router_id):
         return
     taken = tx.execute(
         select(FloatingIpRow.id).where(
@@ -180,7 +196,11 @@ def associate(tx: Transaction, context: Context, row: FloatingIpRow, port_id: st
         raise FloatingIPPortAlreadyAssociated(
             row.floating_ip_address, row.id, port.id, address.ip_address, row.floating_network_id
         )
-    router = _router(tx, address, row.floating_network_id)
+    router = (
+        _named_router(tx, context, router_id, row.floating_network_id)
+        if router_id
+        else router_for(tx, address, row.floating_network_id)
+    )
     if router is None:
         raise ExternalGatewayForFloatingIPNotFound(address.subnet_id, row.floating_network_id, port.id)
     before = row.router_id
@@ -212,8 +232,21 @@ def _fixed(port: PortRow, fixed_ip: str | None) -> AllocationRow:
     return v4[0]
 
 
-def _router(tx: Transaction, address: AllocationRow, network_id: str) -> str | None:
-    """The router that leads from the fixed address's subnet to the external network; the subnet's gateway first."""
+def _named_router(tx: Transaction, context: Context, id: str, network_id: str) -> str:
+    row = tx.execute(select(RouterRow).where(RouterRow.id == id, access.owned(RouterRow, context))).scalar()
+    if row is None:
+        raise RouterNotFound(id)
+    if row.gateway_network_id != network_id:
+        raise Conflict(
+            f"Router {id} has no external gateway on network {network_id}, hence cannot host its floating IPs.",
+            type="RouterExternalGatewayNotOnFloatingNetwork",
+        )
+    return id
+
+
+def router_for(tx: Transaction, address: AllocationRow, network_id: str, only: str | None = None) -> str | None:
+    """The router that leads from the fixed address's subnet to the external network, the subnet's gateway first; `only`: that
+    one or none."""
     subnet = tx.get_one(SubnetRow, address.subnet_id)
     rows = tx.execute(
         select(RouterRow.id, AllocationRow.ip_address)
@@ -225,6 +258,8 @@ def _router(tx: Transaction, address: AllocationRow, network_id: str) -> str | N
             RouterRow.gateway_network_id == network_id,
         )
     ).all()
+    if only is not None:
+        return only if only in [router for router, _ in rows] else None
     for router, ip in rows:
         if ip == subnet.gateway_ip:
             return router
@@ -241,7 +276,10 @@ def disassociate(tx: Transaction, row: FloatingIpRow) -> None:
 
 
 def release(tx: Transaction, port_id: str, fixed_ips: list[str] | None = None) -> None:
-    """A port, or some of its addresses, goes away: what floated to it floats free."""
+    """A port, or some of its addresses, goes away: what floated to it floats free, and forwardings to it end."""
+    from haneul.network import port_forwardings
+
+    port_forwardings.release(tx, port_id, fixed_ips)
     for row in tx.execute(select(FloatingIpRow).where(FloatingIpRow.port_id == port_id)).scalars().all():
         if fixed_ips is None or row.fixed_ip_address in fixed_ips:
             disassociate(tx, row)
@@ -250,6 +288,9 @@ def release(tx: Transaction, port_id: str, fixed_ips: list[str] | None = None) -
 
 
 def delete(tx: Transaction, row: FloatingIpRow) -> None:
+    from haneul.network import port_forwardings
+
+    port_forwardings.check_unused(tx, row)
     router, port = row.router_id, row.floating_port_id
     tx.delete(row)
     tx.flush()

@@ -107,6 +107,7 @@ class SubnetRow(Standard, Base):
     host_routes: Mapped[Any] = mapped_column(JSON, default=list)
     service_types: Mapped[Any] = mapped_column(JSON, default=list)
     dns_publish_fixed_ip: Mapped[bool] = mapped_column(default=False)
+    segment_id: Mapped[str | None] = mapped_column(String(36))
 
 
 class PortRow(Standard, Base):
@@ -193,6 +194,7 @@ class SecurityRuleRow(Standard, Base):
     port_range_min: Mapped[int | None] = mapped_column(Integer)
     port_range_max: Mapped[int | None] = mapped_column(Integer)
     remote_ip_prefix: Mapped[str | None] = mapped_column(String(64))
+    remote_address_group_id: Mapped[str | None] = mapped_column(ForeignKey("address_groups.id"), index=True)
 
 
 class DefaultRuleRow(Standard, Base):
@@ -221,7 +223,8 @@ class MembershipRow(Base):
 
 
 class RouterRow(Standard, Base):
-    """`host` is the machine that routes; None until there is something to route, or no machine to do it."""
+    """`host` is the machine that routes; None until there is something to route, or no machine to do it; "" when an
+    administrator took it off its machine."""
 
     __tablename__ = "routers"
 
@@ -232,6 +235,7 @@ class RouterRow(Standard, Base):
     enable_snat: Mapped[bool] = mapped_column(default=True)
     routes: Mapped[Any] = mapped_column(JSON, default=list)
     availability_zone_hints: Mapped[Any] = mapped_column(JSON, default=list)
+    flavor_id: Mapped[str | None] = mapped_column(String(36), index=True)
 
 
 class FloatingIpRow(Standard, Base):

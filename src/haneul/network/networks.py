@@ -9,8 +9,9 @@ from sqlalchemy import delete as delete_from
 
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.network import access, changes, quota, segments
+from haneul.network import access, changes, network_segments, quota, segments
 from haneul.network.errors import ExternalNetworkInUse, InvalidSharedSetting, NetworkInUse, NetworkNotFound
+from haneul.network.errors_services import DefaultExternalNetworkExists
 from haneul.network.model import FloatingIpRow, NetworkRow, PortRow, RbacRow, RouterRow, SubnetPoolRow, SubnetRow
 
 AUTO_DELETED = ("network:dhcp",)
@@ -73,6 +74,8 @@ def create(
     **values: Any,
 ) -> NetworkRow:
     quota.check(tx, project_id, network=1)
+    if external and values.get("is_default"):
+        _check_default(tx, None)
     found = segments.allocate(tx, segment or segments.Wanted())
     row = NetworkRow(
         project_id=project_id,
@@ -85,6 +88,7 @@ def create(
     )
     tx.add(row)
     tx.flush()
+    network_segments.make(tx, row)
     if shared:
         share(tx, row, True)
     if external:
@@ -100,6 +104,8 @@ def update(tx: Transaction, row: NetworkRow, values: dict[str, Any]) -> NetworkR
         expose(tx, row, values["external"])
     if values.get("mtu") is not None:
         values["mtu"] = segments.mtu(tx, row.type, values["mtu"])
+    if row.external and values.get("is_default", row.is_default):
+        _check_default(tx, row.id)
     for key, value in values.items():
         if key not in ("shared", "external"):
             setattr(row, key, value)
@@ -109,11 +115,20 @@ def update(tx: Transaction, row: NetworkRow, values: dict[str, Any]) -> NetworkR
     return row
 
 
+def _check_default(tx: Transaction, id: str | None) -> None:
+    """One external network is where projects get theirs a way out without saying so."""
+    tx.lock("default-external-network")
+    query = select(NetworkRow.id).where(NetworkRow.external, NetworkRow.is_default)
+    other = tx.execute(query.where(NetworkRow.id != id) if id is not None else query).scalar()
+    if other is not None:
+        raise DefaultExternalNetworkExists(other)
+
+
 def delete(tx: Transaction, row: NetworkRow) -> None:
     """With its subnets, its DHCP ports, and floating IPs that nobody uses; any other port is in the way."""
     for floating in (
         tx.execute(
-            select(FloatingIpRow).where(FloatingIpRow.floating_network_id == row.id, FloatingIpRow.port_id.is_(None))
+            select(FloatingIpRow).where(FloatingIpRow.floating_network_id == row.id, FloatingIpRow.router_id.is_(None))
         )
         .scalars()
         .all()

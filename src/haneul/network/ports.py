@@ -289,8 +289,11 @@ def update(tx: Transaction, context: Context, row: PortRow, values: dict[str, An
     """`values` by NewPort's names; fixed_ips as Wishes."""
     if "device_id" in values or "device_owner" in values:
         _check_device(tx, context, values.get("device_id", row.device_id), values.get("device_owner", row.device_owner))
-    if "mac_address" in values and (address := mac(values.pop("mac_address"))) != row.mac_address:
-        _change_mac(tx, row, address)
+    if "mac_address" in values:
+        asked = values.pop("mac_address")
+        (address,) = _macs(tx, [NewPort(network_id=row.network_id)]) if asked is UNSET else [mac(asked)]
+        if address != row.mac_address:
+            _change_mac(tx, row, address)
     if "fixed_ips" in values:
         change_addresses(tx, row, values.pop("fixed_ips"))
     secure = values.get("port_security_enabled", row.port_security_enabled)

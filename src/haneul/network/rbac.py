@@ -27,15 +27,18 @@ from haneul.network.model import (
     RbacRow,
     RouterRow,
     SecurityGroupRow,
+    SecurityRuleRow,
     SubnetPoolRow,
     SubnetRow,
 )
+from haneul.network.model_services import AddressGroupRow
 
 KINDS: dict[str, Any] = {
     "network": NetworkRow,
     "security_group": SecurityGroupRow,
     "address_scope": AddressScopeRow,
     "subnetpool": SubnetPoolRow,
+    "address_group": AddressGroupRow,
 }
 
 
@@ -114,9 +117,12 @@ def _object(tx: Transaction, context: Context, kind: str, id: str) -> Any:
     """Only an owner opens an object."""
     model = KINDS[kind]
     row = tx.execute(select(model).where(model.id == id, access.owned(model, context))).scalar()
-    if row is None:
-        raise NetworkNotFound(id) if kind == "network" else RbacPolicyNotFound(id)
-    return row
+    if row is not None:
+        return row
+    seen = access.networks(context) if kind == "network" else access.shareable(model, context)
+    if tx.execute(select(model.id).where(model.id == id, seen)).first():
+        raise InvalidInput(f"Only admins can manipulate policies on {kind} objects they do not own")
+    raise NetworkNotFound(id) if kind == "network" else RbacPolicyNotFound(id)
 
 
 def _settle(tx: Transaction, thing: Any, kind: str, action: str) -> None:
@@ -140,6 +146,12 @@ def _check_unused(tx: Transaction, row: RbacRow) -> None:
         )
     elif row.object_type == "subnetpool":
         users = select(SubnetRow.project_id).where(SubnetRow.subnetpool_id == row.object_id)
+    elif row.object_type == "address_group":
+        users = (
+            select(SecurityGroupRow.project_id)
+            .join(SecurityRuleRow, SecurityRuleRow.security_group_id == SecurityGroupRow.id)
+            .where(SecurityRuleRow.remote_address_group_id == row.object_id)
+        )
     elif row.object_type == "address_scope":
         users = select(SubnetPoolRow.project_id).where(SubnetPoolRow.address_scope_id == row.object_id)
     elif row.action == "access_as_external":

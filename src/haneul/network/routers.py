@@ -14,7 +14,7 @@ from haneul.kernel import context as contexts
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest
-from haneul.network import access, changes, networks, ports, quota, subnets
+from haneul.network import access, changes, flavors, networks, ports, quota, subnets
 from haneul.network.addresses import Wish
 from haneul.network.errors import (
     InvalidRoutes,
@@ -28,8 +28,10 @@ from haneul.network.errors import (
     RouterNotFound,
 )
 from haneul.network.model import AllocationRow, FloatingIpRow, PortRow, RouterRow, SubnetRow
+from haneul.network.model_services import L3_AGENT, AgentRow
 from haneul.network.subnets import check_routes
 
+_OFF = select(AgentRow.host).where(AgentRow.kind == L3_AGENT, ~AgentRow.admin_state_up)
 INTERFACE, GATEWAY = "network:router_interface", "network:router_gateway"
 
 
@@ -52,6 +54,8 @@ def create(
     tx: Transaction, context: Context, *, project_id: str, gateway: Gateway | None = None, **values: Any
 ) -> RouterRow:
     quota.check(tx, project_id, router=1)
+    if values.get("flavor_id"):
+        flavors.for_router(tx, values["flavor_id"])
     row = RouterRow(project_id=project_id, **values)
     tx.add(row)
     tx.flush()
@@ -356,6 +360,10 @@ def _check_leaving(tx: Transaction, row: RouterRow, subnet_id: str) -> None:
         .scalars()
         .all()
     )
+    from haneul.network import port_forwardings
+
+    if port_forwardings.addresses(tx, row.id, subnet_id):
+        raise RouterInterfaceInUseByFloatingIP(row.id, subnet_id)
     cidr: Any = ipaddress.ip_network(tx.get_one(SubnetRow, subnet_id).cidr)
     if any(ip and ipaddress.ip_address(ip) in cidr for ip in floating):
         raise RouterInterfaceInUseByFloatingIP(row.id, subnet_id)
@@ -404,15 +412,19 @@ def remove_routes(tx: Transaction, context: Context, row: RouterRow, routes: lis
 
 def place(tx: Transaction, row: RouterRow) -> None:
     """Chooses the host of a router that has none: the one that is up with the fewest routers."""
-    if row.host is not None:
+    if row.host:
         return
-    row.host = choose(tx)
+    row.host = choose(tx) or row.host
     tx.flush()
 
 
 def choose(tx: Transaction) -> str | None:
     up = (
-        tx.execute(select(HostRow.name).where(HostRow.state == "up", ~HostRow.forced_down).order_by(HostRow.number))
+        tx.execute(
+            select(HostRow.name)
+            .where(HostRow.state == "up", ~HostRow.forced_down, HostRow.name.not_in(_OFF))
+            .order_by(HostRow.number)
+        )
         .scalars()
         .all()
     )

@@ -11,7 +11,7 @@ from sqlalchemy import Table, bindparam, or_, select
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import Conflict
-from haneul.network import access, changes, quota
+from haneul.network import access, address_groups, changes, quota
 from haneul.network.errors import (
     SecurityGroupCannotRemoveDefault,
     SecurityGroupCannotUpdateDefault,
@@ -237,6 +237,7 @@ def delete(tx: Transaction, context: Context, row: SecurityGroupRow) -> None:
         tx.execute(select(SecurityRuleRow.security_group_id).where(SecurityRuleRow.remote_group_id == row.id)).scalars()
     ) - {row.id}
     changes.of_groups(tx, referring)
+    access.forget(tx, row.id)
     tx.delete(row)
     tx.flush()
 
@@ -266,6 +267,9 @@ def add_rules(tx: Transaction, context: Context, wanted: list[dict[str, Any]]) -
         check(values)
         if values.get("remote_group_id"):
             get(tx, context, values["remote_group_id"])
+        if values.get("remote_address_group_id"):
+            tx.lock("address-group", values["remote_address_group_id"])
+            address_groups.get(tx, context, values["remote_address_group_id"])
         row = SecurityRuleRow(**values)
         key = _same(row)
         if key in present:
@@ -303,13 +307,14 @@ def _same(row: SecurityRuleRow) -> tuple[Any, ...]:
         row.port_range_max,
         row.remote_ip_prefix,
         row.remote_group_id,
+        row.remote_address_group_id,
     )
 
 
 def check(values: dict[str, Any]) -> None:
     """Neutron's rules for rules; brings `values` into the form that is kept."""
     protocol = values["protocol"] = _protocol(values.get("protocol"), values["ethertype"])
-    if values.get("remote_group_id") and values.get("remote_ip_prefix"):
+    if sum(bool(values.get(f"remote_{name}")) for name in ("group_id", "ip_prefix", "address_group_id")) > 1:
         raise SecurityGroupRemoteGroupAndRemoteIpPrefix()
     if values.get("remote_ip_prefix"):
         try:

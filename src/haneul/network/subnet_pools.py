@@ -128,6 +128,7 @@ def _covers(wanted: list[str], present: list[str]) -> bool:
 def delete(tx: Transaction, row: SubnetPoolRow) -> None:
     if tx.execute(select(SubnetRow.id).where(SubnetRow.subnetpool_id == row.id).limit(1)).first():
         raise SubnetPoolInUse(row.id)
+    access.forget(tx, row.id)
     tx.delete(row)
     tx.flush()
 
@@ -315,5 +316,6 @@ def get_scope(tx: Transaction, context: Context, id: str) -> AddressScopeRow:
 def delete_scope(tx: Transaction, row: AddressScopeRow) -> None:
     if tx.execute(select(SubnetPoolRow.id).where(SubnetPoolRow.address_scope_id == row.id).limit(1)).first():
         raise AddressScopeInUse(row.id)
+    access.forget(tx, row.id)
     tx.delete(row)
     tx.flush()

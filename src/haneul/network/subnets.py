@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import bindparam, select
 from sqlalchemy import delete as delete_from
 
+from haneul.fleet.model import HostRow
 from haneul.kernel import context as contexts
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
@@ -195,7 +196,7 @@ def serve_dhcp(tx: Transaction, network: NetworkRow, subnets: list[SubnetRow]) -
         return
     system = contexts.system()
     if port is None:
-        ports.create_many(
+        (port,) = ports.create_many(
             tx,
             system,
             [
@@ -209,6 +210,9 @@ def serve_dhcp(tx: Transaction, network: NetworkRow, subnets: list[SubnetRow]) -
             ],
             lowest=True,
         )
+        if tx.execute(select(HostRow.name).where(HostRow.state == "up").limit(1)).first():
+            port.status = "ACTIVE"  # any host serves it before a guest is plugged in there
+            tx.flush()
     else:
         ports.change_addresses(tx, port, [Wish(subnet.id) for subnet in wanted], lowest=True)
 

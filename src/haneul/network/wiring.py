@@ -22,6 +22,7 @@ from haneul.host.contract import (
     HostError,
     HostRoute,
     NetworkSpec,
+    PortForwarding,
     PortSpec,
     RouterInterface,
     RouterSpec,
@@ -43,8 +44,22 @@ from haneul.network.model import (
     SecurityRuleRow,
     SubnetRow,
 )
+from haneul.network.model_services import (
+    DHCP_AGENT,
+    L3_AGENT,
+    AddressGroupRow,
+    AgentRow,
+    DhcpServiceRow,
+    PortForwardingRow,
+)
 
 TURN_SECONDS = 5.0
+# Of routers: their host's L3 agent is not switched off by an administrator.
+_ROUTING = ~(
+    select(AgentRow.id)
+    .where(AgentRow.host == RouterRow.host, AgentRow.kind == L3_AGENT, ~AgentRow.admin_state_up)
+    .exists()
+)
 
 
 class _Turn:
@@ -151,7 +166,7 @@ def of(tx: Transaction, host: str, ids: FabricIds) -> tuple[FabricState, FabricI
         {
             row.id: row
             for row in tx.execute(
-                select(RouterRow).where(RouterRow.id.in_(ids.routers), RouterRow.host == host)
+                select(RouterRow).where(RouterRow.id.in_(ids.routers), RouterRow.host == host, _ROUTING)
             ).scalars()
         }
         if ids.routers
@@ -164,6 +179,7 @@ def of(tx: Transaction, host: str, ids: FabricIds) -> tuple[FabricState, FabricI
     groups = _groups(
         tx, host, {group for port in ports.values() for group in port.security_groups}, ids.security_groups
     )
+    groups += _address_groups(tx, host, groups, ids.security_groups)
     networks, subnets = _networks(tx, host, needed)
     state = FabricState(
         networks=networks,
@@ -194,7 +210,7 @@ def wanted(tx: Transaction, host: str) -> FabricIds:
         .scalars()
         .all()
     )
-    routers = tx.execute(select(RouterRow.id).where(RouterRow.host == host)).scalars().all()
+    routers = tx.execute(select(RouterRow.id).where(RouterRow.host == host, _ROUTING)).scalars().all()
     served = (
         tx.execute(
             select(PortRow.network_id)
@@ -207,13 +223,21 @@ def wanted(tx: Transaction, host: str) -> FabricIds:
         else []
     )
     remote = (
-        tx.execute(
-            select(SecurityRuleRow.remote_group_id)
-            .distinct()
-            .where(SecurityRuleRow.security_group_id.in_(groups), SecurityRuleRow.remote_group_id.is_not(None))
-        )
-        .scalars()
-        .all()
+        [
+            id
+            for both in tx.execute(
+                select(SecurityRuleRow.remote_group_id, SecurityRuleRow.remote_address_group_id)
+                .distinct()
+                .where(
+                    SecurityRuleRow.security_group_id.in_(groups),
+                    or_(
+                        SecurityRuleRow.remote_group_id.is_not(None),
+                        SecurityRuleRow.remote_address_group_id.is_not(None),
+                    ),
+                )
+            )
+            for id in both
+        ]
         if groups
         else []
     )
@@ -232,7 +256,7 @@ def _present(tx: Transaction, host: str, network_ids: list[str]) -> set[str]:
     """Which of the networks have a port or a router on the host."""
     if not network_ids:
         return set()
-    routed = select(RouterRow.id).where(RouterRow.host == host)
+    routed = select(RouterRow.id).where(RouterRow.host == host, _ROUTING)
     return set(
         tx.execute(
             select(PortRow.network_id)
@@ -266,6 +290,8 @@ def _networks(tx: Transaction, host: str, ids: set[str]) -> tuple[list[NetworkSp
         .order_by(AllocationRow.number)
     ):
         dhcp.setdefault(network, (port, mac, []))[2].append(_with_prefix(ip, subnets[subnet]))
+    for id in _without_dhcp(tx, host, ids) if dhcp else ():
+        dhcp.pop(id, None)
     peers = _peers(tx, host, ids)
     return [
         NetworkSpec(
@@ -284,6 +310,17 @@ def _networks(tx: Transaction, host: str, ids: set[str]) -> tuple[list[NetworkSp
         )
         for row in rows
     ], subnets
+
+
+def _without_dhcp(tx: Transaction, host: str, ids: set[str]) -> set[str]:
+    """The networks whose DHCP an administrator took from the host, one by one or with its agent."""
+    off = select(AgentRow.id).where(AgentRow.host == host, AgentRow.kind == DHCP_AGENT, ~AgentRow.admin_state_up)
+    if tx.execute(off).first():
+        return ids
+    left = select(DhcpServiceRow.network_id).where(
+        DhcpServiceRow.host == host, ~DhcpServiceRow.served, DhcpServiceRow.network_id.in_(ids)
+    )
+    return set(tx.execute(left).scalars())
 
 
 def _peers(tx: Transaction, host: str, network_ids: set[str]) -> dict[str, list[str]]:
@@ -408,6 +445,33 @@ def _groups(tx: Transaction, host: str, own: set[str], asked: list[str]) -> list
     ]
 
 
+def _address_groups(
+    tx: Transaction, host: str, groups: list[SecurityGroupSpec], asked: list[str]
+) -> list[SecurityGroupSpec]:
+    """Address groups that rules of the host's groups name, of those that `groups` name or that are asked for. To a host each
+    is a group without rules: its addresses are the members."""
+    named = {rule.remote_group for group in groups for rule in group.rules if rule.remote_group}
+    candidates = (named | set(asked)) - {group.id for group in groups}
+    if not candidates:
+        return []
+    here = (
+        select(MembershipRow.security_group_id)
+        .join(PortRow, PortRow.id == MembershipRow.port_id)
+        .where(PortRow.host == host)
+    )
+    used = select(SecurityRuleRow.remote_address_group_id).where(
+        SecurityRuleRow.remote_address_group_id.in_(candidates), SecurityRuleRow.security_group_id.in_(here)
+    )
+    return [
+        SecurityGroupSpec(id=id, members=sorted(addresses))
+        for id, addresses in tx.execute(
+            select(AddressGroupRow.id, AddressGroupRow.addresses)
+            .where(AddressGroupRow.id.in_(used))
+            .order_by(AddressGroupRow.id)
+        )
+    ]
+
+
 def _rules(tx: Transaction, group_ids: set[str]) -> list[SecurityRuleRow]:
     return list(
         tx.execute(
@@ -442,7 +506,7 @@ def _rule_spec(row: Any) -> SecurityRule:
         port_min=row.port_range_min,
         port_max=row.port_range_max,
         remote_cidr=_normal(row.remote_ip_prefix),
-        remote_group=row.remote_group_id,
+        remote_group=row.remote_group_id or row.remote_address_group_id,
     )
 
 
@@ -475,10 +539,11 @@ def _routers(
         select(
             FloatingIpRow.router_id, FloatingIpRow.id, FloatingIpRow.floating_ip_address, FloatingIpRow.fixed_ip_address
         )
-        .where(FloatingIpRow.router_id.in_(routers))
+        .where(FloatingIpRow.router_id.in_(routers), FloatingIpRow.fixed_ip_address.is_not(None))
         .order_by(FloatingIpRow.floating_ip_address)
     ):
         floating[router or ""].append(FloatingIP(id=id, floating_ip=ip, fixed_ip=fixed or ""))
+    forwardings = _forwardings(tx, routers)
     specs = []
     for row in routers.values():
         mine = [port for port in ports if port.device_id == row.id]
@@ -492,10 +557,33 @@ def _routers(
                 gateway=_interface(gateway, subnets) if gateway is not None else None,
                 gateway_ips=_next_hops(gateway, subnets) if gateway is not None else [],
                 floating_ips=floating[row.id],
+                forwardings=forwardings.get(row.id, []),
                 routes=[HostRoute(route["destination"], route["nexthop"]) for route in row.routes],
             )
         )
     return specs
+
+
+def _forwardings(tx: Transaction, routers: Iterable[str]) -> dict[str, list[PortForwarding]]:
+    found: dict[str, list[PortForwarding]] = defaultdict(list)
+    for row, router, ip in tx.execute(
+        select(PortForwardingRow, FloatingIpRow.router_id, FloatingIpRow.floating_ip_address)
+        .join(FloatingIpRow, FloatingIpRow.id == PortForwardingRow.floatingip_id)
+        .where(FloatingIpRow.router_id.in_(routers))
+        .order_by(FloatingIpRow.floating_ip_address, PortForwardingRow.external_first, PortForwardingRow.protocol)
+    ):
+        found[router].append(
+            PortForwarding(
+                id=row.id,
+                floating_id=row.floatingip_id,
+                floating_ip=ip,
+                protocol=row.protocol,
+                external=(row.external_first, row.external_last),
+                fixed_ip=row.internal_ip_address,
+                internal=(row.internal_first, row.internal_last),
+            )
+        )
+    return found
 
 
 def _interface(port: PortRow, subnets: dict[str, SubnetRow]) -> RouterInterface:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from haneul.kernel.wire.errors import neutron
 from haneul.kernel.wire.routes import Service
 from haneul.network.api import (
+    address_groups,
     agents,
     extensions,
+    flavors,
     floating_ips,
     ip_availability,
+    network_segments,
     networks,
+    port_forwardings,
     ports,
     quotas,
     rbac,
@@ -18,6 +22,7 @@ from haneul.network.api import (
     subnet_pools,
     subnets,
     tags,
+    topologies,
 )
 
 service = Service(
@@ -38,6 +43,11 @@ service = Service(
         tags.routes,
         agents.routes,
         ip_availability.routes,
+        address_groups.routes,
+        port_forwardings.routes,
+        flavors.routes,
+        topologies.routes,
+        network_segments.routes,
         extensions.routes,
     ],
 )

@@ -10,8 +10,9 @@ from sqlalchemy import select
 from haneul.kernel.database import Transaction
 from haneul.kernel.wire.call import Call
 from haneul.kernel.wire.routes import Routes
-from haneul.network import access, floating_ips
+from haneul.network import access, floating_ips, port_forwardings
 from haneul.network.api import attributes, bodies, lists
+from haneul.network.api import port_forwardings as forwardings_api
 from haneul.network.api.networks import Name, Project
 from haneul.network.model import FloatingIpRow, NetworkRow, PortRow, SubnetRow
 
@@ -24,7 +25,7 @@ READ_ONLY = frozenset(
         "updated_at",
         "revision_number",
         "tags",
-        "router_id",
+        "port_forwardings",
         "floating_network_id",
         "floating_ip_address",
         "project_id",
@@ -38,6 +39,7 @@ class UpdateFloatingIp(Struct, kw_only=True, forbid_unknown_fields=True):
     description: Name | UnsetType = UNSET
     port_id: str | None | UnsetType = UNSET
     fixed_ip_address: str | None | UnsetType = UNSET
+    router_id: str | None | UnsetType = UNSET
 
 
 class CreateFloatingIp(UpdateFloatingIp, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +81,7 @@ def view(tx: Transaction, rows: list[FloatingIpRow]) -> list[dict[str, Any]]:
         if wanted
         else {}
     )
+    forwardings = port_forwardings.of(tx, [row.id for row in rows if row.router_id and not row.port_id])
     found = []
     for row in rows:
         entry = {
@@ -92,6 +95,7 @@ def view(tx: Transaction, rows: list[FloatingIpRow]) -> list[dict[str, Any]]:
             "dns_name": row.dns_name,
             "dns_domain": row.dns_domain,
             "port_details": details.get(row.port_id or ""),
+            "port_forwardings": [forwardings_api.brief(entry) for entry in forwardings.get(row.id, [])],
         }
         del entry["name"]
         found.append(entry)
@@ -167,6 +171,7 @@ def _create(call: Call, new: CreateFloatingIp) -> FloatingIpRow:
         subnet_id=new.subnet_id or None,
         port_id=new.port_id or None,
         fixed_ip_address=new.fixed_ip_address or None,
+        router_id=new.router_id or None,
         **attributes.columns(new, {name: name for name in ("description", "dns_name", "dns_domain")}),
     )
 
@@ -184,6 +189,7 @@ def update(call: Call, row: FloatingIpRow, body: bodies.Body) -> dict[str, Any]:
             row,
             port_id=port,
             fixed_ip_address=new.fixed_ip_address,
+            router_id=new.router_id or None,
             **attributes.columns(new, {"description": "description"}),
         ),
     )

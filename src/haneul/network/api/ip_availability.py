@@ -66,8 +66,11 @@ def _size(subnet: SubnetRow) -> int:
     )
 
 
-@routes.get("/network-ip-availabilities", rule="get_network_ip_availability")
+@routes.get("/network-ip-availabilities", rule="get_extension")
 def index(call: Call) -> dict[str, Any]:
+    """What the caller may not see is left out, which is all or nothing."""
+    if not call.allows("get_network_ip_availability"):
+        return {"network_ip_availabilities": []}
     query = select(NetworkRow).order_by(NetworkRow.id)
     for key, column in (
         ("network_id", NetworkRow.id),

@@ -59,7 +59,7 @@ class UpdatePort(Struct, kw_only=True, forbid_unknown_fields=True):
     name: Name | UnsetType = UNSET
     description: Name | UnsetType = UNSET
     admin_state_up: bool | UnsetType = UNSET
-    mac_address: str | UnsetType = UNSET
+    mac_address: str | None | UnsetType = UNSET
     fixed_ips: list[FixedIp] | UnsetType = UNSET
     device_id: Name | UnsetType = UNSET
     device_owner: Name | UnsetType = UNSET
@@ -320,6 +320,8 @@ def _values(new: UpdatePort) -> dict[str, Any]:
     )
     if "host" in values:
         values["host"] = values["host"] or ""
+    if "mac_address" in values and values["mac_address"] is None:
+        values["mac_address"] = UNSET  # a new one is made
     if new.fixed_ips is not UNSET:
         values["fixed_ips"] = [Wish(entry.subnet_id or None, entry.ip_address or None) for entry in new.fixed_ips]
     if new.security_groups is not UNSET:

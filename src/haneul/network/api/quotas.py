@@ -6,6 +6,7 @@ from typing import Any
 
 from haneul.kernel import quota
 from haneul.kernel.errors import BadRequest
+from haneul.kernel.wire import paging
 from haneul.kernel.wire.call import Call
 from haneul.kernel.wire.routes import Routes
 from haneul.network.api import bodies
@@ -77,9 +78,10 @@ def update(call: Call, body: bodies.Body) -> dict[str, Any]:
         raise BadRequest("Unable to find 'quota' in request body")
     project = call.values["project_id"]
     wanted = dict(wanted)
-    check_limit = str(wanted.pop("check_limit", "false")).lower() == "true"
-    for forced in ("force", "tenant_id", "project_id"):
-        wanted.pop(forced, None)
+    asked = paging.flag(str(wanted.pop("check_limit", True)), "check_limit")
+    check_limit = asked and not paging.flag(str(wanted.pop("force", False)), "force")
+    for name in ("tenant_id", "project_id"):
+        wanted.pop(name, None)
     for name, value in wanted.items():
         if name not in RESOURCES:
             raise BadRequest(f"Unrecognized attribute(s) '{str(name)[:64]}'")
@@ -87,7 +89,7 @@ def update(call: Call, body: bodies.Body) -> dict[str, Any]:
         if check_limit and number >= 0 and quota.used(call.tx, SERVICE, project, name) > number:
             raise BadRequest(
                 f"Quota limit {number} for {name} must be greater than or equal to already used resources.",
-                type="InvalidQuotaValue",
+                type="QuotaLimitTooLow",
             )
         quota.set_limit(call.tx, SERVICE, project, name, number)
     call.tx.flush()

@@ -48,7 +48,7 @@ class CreateRouter(Struct, kw_only=True, forbid_unknown_fields=True):
     external_gateway_info: GatewayInfo | None | UnsetType = UNSET
     distributed: bool | None | UnsetType = UNSET
     ha: bool | None | UnsetType = UNSET
-    flavor_id: None | UnsetType = UNSET
+    flavor_id: str | None | UnsetType = UNSET
     availability_zone_hints: list[str] | UnsetType = UNSET
     project_id: Project | UnsetType = UNSET
     tenant_id: Project | UnsetType = UNSET
@@ -93,7 +93,7 @@ def view(tx: Transaction, rows: list[RouterRow]) -> list[dict[str, Any]]:
             "routes": row.routes,
             "distributed": False,
             "ha": False,
-            "flavor_id": None,
+            "flavor_id": row.flavor_id,
             "availability_zone_hints": row.availability_zone_hints,
             "availability_zones": ["nova"] if row.host else [],
         }
@@ -113,7 +113,11 @@ LISTING = lists.Listing(
     model=RouterRow,
     visible=lambda context: access.owned(RouterRow, context),
     view=view,
-    columns={**lists.standard_columns(RouterRow), "admin_state_up": RouterRow.admin_state_up},
+    columns={
+        **lists.standard_columns(RouterRow),
+        "admin_state_up": RouterRow.admin_state_up,
+        "flavor_id": RouterRow.flavor_id,
+    },
     filters={
         "status": lambda values: RouterRow.id.is_not(None) if "ACTIVE" in values else RouterRow.id.is_(None),
         "external_gateway_info": lambda values: RouterRow.gateway_network_id.in_(
@@ -184,7 +188,8 @@ def _create(call: Call, new: CreateRouter) -> RouterRow:
         project_id=project,
         gateway=gateway,
         **attributes.columns(
-            new, {name: name for name in ("name", "description", "admin_state_up", "availability_zone_hints")}
+            new,
+            {name: name for name in ("name", "description", "admin_state_up", "availability_zone_hints", "flavor_id")},
         ),
     )
 
@@ -259,11 +264,3 @@ def add_extraroutes(call: Call, row: RouterRow, body: bodies.Body) -> dict[str, 
 def remove_extraroutes(call: Call, row: RouterRow, body: bodies.Body) -> dict[str, Any]:
     gone = _plain(bodies.one(body, "router", Extra).routes)
     return _one(call, routers.remove_routes(call.tx, call.context, row, gone))
-
-
-@routes.get("/routers/{router_id}/l3-agents", rule="get_l3-router-agents")
-def agents(call: Call) -> dict[str, Any]:
-    from haneul.network.api.agents import of_hosts
-
-    row = loaded(call)
-    return {"agents": of_hosts(call.tx, {row.host}, "L3 agent") if row.host else []}

@@ -57,6 +57,7 @@ class RuleBody(Struct, kw_only=True, forbid_unknown_fields=True):
 
 class CreateRule(RuleBody, kw_only=True, forbid_unknown_fields=True):
     security_group_id: str
+    remote_address_group_id: str | None = None
     project_id: Project | UnsetType = UNSET
     tenant_id: Project | UnsetType = UNSET
 
@@ -78,7 +79,7 @@ def rule_view(row: SecurityRuleRow) -> dict[str, Any]:
         "remote_ip_prefix": row.remote_ip_prefix,
         "normalized_cidr": _normalized(row.remote_ip_prefix),
         "remote_group_id": row.remote_group_id,
-        "remote_address_group_id": None,
+        "remote_address_group_id": row.remote_address_group_id,
     }
     del view["name"], view["tags"]
     return view
@@ -135,6 +136,7 @@ RULES = lists.Listing(
                 "port_range_max",
                 "remote_ip_prefix",
                 "remote_group_id",
+                "remote_address_group_id",
             )
         },
     },
@@ -260,6 +262,7 @@ def create_rule(call: Call, body: bodies.Body) -> dict[str, Any]:
         [
             {
                 **_values(new),
+                "remote_address_group_id": new.remote_address_group_id or None,
                 "security_group_id": new.security_group_id,
                 "project_id": owned[new.security_group_id].project_id,
             }

@@ -98,7 +98,10 @@ def applied(tx: Transaction, host: str, state: FabricState) -> None:
             .execution_options(synchronize_session=False)
         )
     floating = [
-        entry.id for router in state.routers if router.admin_up and router.gateway for entry in router.floating_ips
+        id
+        for router in state.routers
+        if router.admin_up and router.gateway
+        for id in [*(entry.id for entry in router.floating_ips), *(entry.floating_id for entry in router.forwardings)]
     ]
     if floating:
         tx.execute(
