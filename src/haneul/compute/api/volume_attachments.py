@@ -119,7 +119,12 @@ def create(call: Call, row: ServerRow, body: Attach) -> Reply:
         call.tx, call.context, row, shapes.uuid(wanted.volume_id, "volumeId"), wanted=wanted.device,
         tag=None if tag is UNSET else tag, multiattach=call.version >= (2, 60),
         delete_on_termination=shapes.truth(getattr(wanted, "delete_on_termination", False)))
-    return Reply(status=202) if call.version >= (2, 101) else Reply({"volumeAttachment": _view(call, found)})
+    if call.version >= (2, 101):
+        return Reply(status=202)
+    shown = _view(call, found)
+    if call.version >= (2, 89):  # the new names are those of lists and of GET alone, in Nova
+        del shown["attachment_id"], shown["bdm_uuid"]
+    return Reply({"volumeAttachment": {**shown, "id": found.volume_id}})
 
 
 @routes.put(PATH + "/{volume_id}", rule=_RULE + "swap", body=Swap, status=202, maximum=(2, 84))
