@@ -120,3 +120,16 @@ def test_the_control_process_is_a_conductor_and_a_scheduler(nova: Nova) -> None:
     assert nova.get("/os-services?binary=nova-scheduler")["services"][0]["host"] == control[0]["host"]
     nova.call("PUT", f"/os-services/{control[0]['id']}", {"status": "disabled"}, status=400)
     assert {"scheduler", "conductor", "compute"} == {row["service"] for row in nova.get("/os-hosts", version="2.42")["hosts"]}
+
+
+def test_diagnostics_are_what_the_host_measures(nova: Nova, boot: Boot) -> None:
+    server = boot()["id"]
+    found = nova.get(f"/servers/{server}/diagnostics", version="2.48")
+    assert (found["state"], found["num_cpus"], found["num_nics"], found["num_disks"]) == ("running", 1, 1, 1)
+    assert found["cpu_details"] == [{"id": 0, "time": 0, "utilisation": None}] and found["disk_details"][0]["read_bytes"] == 0
+    assert found["nic_details"][0]["mac_address"] and found["memory_details"]["maximum"] == 128
+    old = nova.get(f"/servers/{server}/diagnostics", version="2.47")
+    assert old["cpu0_time"] == 0 and old["vda_read_req"] == 0 and old["memory"] == 128 << 10
+    nova.action(server, "os-stop")
+    nova.wait(server, "SHUTOFF")
+    assert nova.get(f"/servers/{server}/diagnostics", version="2.48")["state"] == "shutdown"

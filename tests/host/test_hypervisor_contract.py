@@ -45,7 +45,7 @@ def test_verbs_on_nothing(machine: Machine) -> None:
     id = str(uuid.uuid4())
     hypervisor = machine.hypervisor
     for verb in (hypervisor.server, hypervisor.run, hypervisor.pause, hypervisor.press_power_button, hypervisor.reset,
-                 hypervisor.suspend, hypervisor.console_log, hypervisor.vnc_socket):
+                 hypervisor.suspend, hypervisor.console_log, hypervisor.vnc_socket, hypervisor.counters):
         with pytest.raises(NotThere):
             verb(id)
     with pytest.raises(NotThere):
@@ -69,6 +69,20 @@ def test_verbs_that_the_state_forbids(machine: Machine) -> None:
     with pytest.raises(Conflict):
         hypervisor.resume(spec)
     assert hypervisor.press_power_button(spec.id).power == "off"
+
+
+def test_what_a_server_has_used_is_counted(machine: Machine) -> None:
+    spec = machine.running()
+    counters = machine.hypervisor.counters(spec.id)
+    assert counters.power == "running" and len(counters.cpu_nanoseconds) == spec.vcpus
+    assert [disk.name for disk in counters.disks] == ["root"] and counters.disks[0].errors == 0
+    if machine.kind == "qemu":
+        wait(lambda: machine.hypervisor.counters(spec.id).cpu_nanoseconds[0] > 0, "work")
+        wait(lambda: machine.hypervisor.counters(spec.id).disks[0].read_bytes > 0, "reading")
+        assert counters.uptime is not None and 0 < (counters.memory_used_mib or 0) <= spec.memory_mib
+    machine.hypervisor.kill(spec.id)
+    off = machine.hypervisor.counters(spec.id)
+    assert off.power == "off" and off.disks == [] and off.cpu_nanoseconds == []
 
 
 def test_a_server_needs_its_disks(machine: Machine) -> None:

@@ -124,6 +124,40 @@ class ServerState(Struct, frozen=True, kw_only=True):
     reason: str = ""  # why it crashed, when it did
 
 
+class CardCounters(Struct, frozen=True, kw_only=True):
+    """As the guest counts: what it receives is `rx`."""
+
+    port_id: str
+    rx_octets: int
+    rx_packets: int
+    rx_errors: int
+    rx_drop: int
+    tx_octets: int
+    tx_packets: int
+    tx_errors: int
+    tx_drop: int
+
+
+class DiskCounters(Struct, frozen=True, kw_only=True):
+    name: str
+    read_bytes: int
+    read_requests: int
+    write_bytes: int
+    write_requests: int
+    errors: int
+
+
+class ServerCounters(Struct, frozen=True, kw_only=True):
+    """What a server has used since its process began; nothing when it is off. Cards without a tap are not counted."""
+
+    power: Power
+    uptime: int | None = None  # seconds
+    memory_used_mib: int | None = None  # of the machine's memory
+    cpu_nanoseconds: list[int] = []
+    nics: list[CardCounters] = []
+    disks: list[DiskCounters] = []
+
+
 class Hypervisor(ABC):
     """Runs servers. Guests outlive the agent: on start a driver adopts what runs."""
 
@@ -137,6 +171,10 @@ class Hypervisor(ABC):
     @abstractmethod
     def server(self, id: str) -> ServerState:
         """Raises NotThere."""
+
+    @abstractmethod
+    def counters(self, id: str) -> ServerCounters:
+        """Measured now. Raises NotThere."""
 
     @abstractmethod
     def create(self, spec: ServerSpec) -> ServerState:
@@ -406,7 +444,6 @@ class FloatingIP(Struct, frozen=True, kw_only=True):
     id: str
     floating_ip: str
     fixed_ip: str
-    qos: Qos | None = None
 
 
 class PortForwarding(Struct, frozen=True, kw_only=True):
@@ -427,7 +464,7 @@ class RouterSpec(Struct, frozen=True, kw_only=True):
     interfaces: list[RouterInterface] = []
     gateway: RouterInterface | None = None
     gateway_ips: list[str] = []  # next hops, one an IP version
-    gateway_qos: Qos | None = None  # of the gateway's own addresses
+    limits: dict[str, Qos] = {}  # by public address: floating IPs, the gateway's own
     enable_snat: bool = True
     floating_ips: list[FloatingIP] = []
     forwardings: list[PortForwarding] = []

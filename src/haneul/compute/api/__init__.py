@@ -3,6 +3,7 @@
 from haneul.compute.api import (
     aggregates,
     consoles,
+    diagnostics,
     flavor_access,
     flavors,
     floating_ips,
@@ -36,6 +37,6 @@ from haneul.compute.api import (
 
 ROUTES = queries.strict([module.routes for module in (
     flavors, flavor_access, keypairs, servers_list, servers_create, servers, server_actions, server_changes, server_moves,
-    server_metadata, server_tags, interfaces, consoles, instance_actions, server_groups, hypervisors, services, shares,
-    aggregates, quotas, tenant_usage, others, images, networks, security_groups, floating_ips, hosts, usage_audit,
+    server_metadata, server_tags, interfaces, consoles, diagnostics, instance_actions, server_groups, hypervisors, services,
+    shares, aggregates, quotas, tenant_usage, others, images, networks, security_groups, floating_ips, hosts, usage_audit,
     volume_attachments, volume_proxies)])

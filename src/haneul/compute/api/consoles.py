@@ -10,12 +10,11 @@ from haneul.compute.api.shapes import Body
 from haneul.compute.model import ServerRow
 from haneul.compute.problems import NotReady
 from haneul.fleet.agents import Agents, Unreachable
-from haneul.host.contract import HostError, NotThere, ServerState
+from haneul.host.contract import HostError, NotThere
 from haneul.kernel.errors import BadRequest, Conflict, NotFound, Unavailable
 from haneul.kernel.tasks import Again
 from haneul.kernel.wire.call import Call
 from haneul.kernel.wire.routes import Routes
-from haneul.network import ports
 
 routes = Routes()
 PATH = "/servers/{server_id}/action"
@@ -88,31 +87,3 @@ def create(call: Call, row: ServerRow, body: Create) -> dict[str, Any]:
         raise BadRequest(f"Unavailable console type {wanted.type[:64]}.")
     url = consoles.open_vnc(call.tx, call.context, row, wanted.type)
     return {"remote_console": {"protocol": "vnc", "type": wanted.type, "url": url}}
-
-
-@routes.get("/servers/{server_id}/diagnostics", rule="os_compute_api:os-server-diagnostics", target=server)
-def diagnostics(call: Call, row: ServerRow) -> dict[str, Any]:
-    """What the host knows: the power state and what is plugged in. Counters are not measured, and say so by null. Clients
-    know a fixed set of drivers; "libvirt" is theirs for QEMU."""
-    if row.host is None:
-        raise NotReady(row.id)
-    try:
-        found = call.cloud.get(Agents).of(row.host).hypervisor.server(row.id)
-    except NotThere:
-        found = ServerState(id=row.id, power="off")
-    except (Unreachable, Again):
-        raise Unavailable("The server's host does not answer now.")
-    if call.version < (2, 48):
-        return {"memory": row.ram << 10}
-    state = {"running": "running", "paused": "paused", "off": "shutdown", "crashed": "crashed", "suspended": "suspended"}
-    macs = {port.id: port.mac_address for port in ports.of_device(call.tx, [row.id])[row.id]}
-    nothing = dict.fromkeys(("rx_octets", "rx_errors", "rx_drop", "rx_packets", "rx_rate", "tx_octets", "tx_errors", "tx_drop",
-                             "tx_packets", "tx_rate"))
-    return {"state": state[found.power], "driver": "libvirt", "hypervisor": "qemu", "hypervisor_os": "linux", "uptime": None,
-            "config_drive": row.config_drive, "num_cpus": row.vcpus, "num_nics": len(found.nics),
-            "num_disks": len(found.disks),
-            "cpu_details": [{"id": number, "time": None, "utilisation": None} for number in range(row.vcpus)],
-            "nic_details": [{"mac_address": macs[port], **nothing} for port in found.nics if port in macs],
-            "disk_details": [dict.fromkeys(("read_bytes", "read_requests", "write_bytes", "write_requests", "errors_count"))
-                             for _ in found.disks],
-            "memory_details": {"maximum": row.ram, "used": None}}

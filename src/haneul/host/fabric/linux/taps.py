@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from haneul.host.contract import NotThere
 from haneul.host.fabric import names
 
@@ -22,3 +24,13 @@ def open_tap(cloud_id: str, port_id: str) -> int:
         if tap not in links.names():
             raise NotThere(f"port {port_id} is not on this host")
         return links.open_tap(tap)
+
+
+def counters(cloud_id: str) -> dict[str, list[int]]:
+    """The kernel's sixteen numbers of every link of the fabric, by its name: eight of what came in, eight of what went out."""
+    fabric = names.fabric_namespace(cloud_id)
+    if not exists(fabric):
+        return {}
+    with inside(fabric):
+        lines = Path("/proc/thread-self/net/dev").read_text().splitlines()[2:]
+    return {name.strip(): [int(value) for value in values.split()] for name, _, values in (line.partition(":") for line in lines)}

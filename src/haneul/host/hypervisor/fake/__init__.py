@@ -11,6 +11,7 @@ from msgspec import Struct, structs
 
 from haneul.host.contract import (
     Conflict,
+    DiskCounters,
     DiskSpec,
     HostError,
     HostFacts,
@@ -19,6 +20,7 @@ from haneul.host.contract import (
     NotThere,
     Power,
     Refused,
+    ServerCounters,
     ServerSpec,
     ServerState,
 )
@@ -319,6 +321,16 @@ class FakeHypervisor(Hypervisor):
         """Not a verb of the contract: what happened to the guest without being asked."""
         with self._lock:
             return self._set(self._find(id), power, f"by itself: {power} {reason}".rstrip(), reason)
+
+    def counters(self, id: str) -> ServerCounters:
+        """Nothing runs, so nothing is used."""
+        with self._lock:
+            server = self._find(id)
+            state = _state(server)
+            return ServerCounters(
+                power=state.power, cpu_nanoseconds=[0] * server.spec.vcpus if state.disks else [],
+                disks=[DiskCounters(name=name, read_bytes=0, read_requests=0, write_bytes=0, write_requests=0, errors=0)
+                       for name in state.disks])
 
     # ------------------------------------------------------------ consoles
 

@@ -24,12 +24,13 @@ from haneul.host.contract import (
     NicSpec,
     NotThere,
     Refused,
+    ServerCounters,
     ServerSpec,
     ServerState,
 )
 from haneul.host.disks.file import FileDisks
 from haneul.host.hypervisor import disks
-from haneul.host.hypervisor.qemu import cgroups, drives, memory, moves, probe, serial, volumes
+from haneul.host.hypervisor.qemu import cgroups, counters, drives, memory, moves, probe, serial, volumes
 from haneul.host.hypervisor.qemu.backup import copy_disk, copy_node
 from haneul.host.hypervisor.qemu.command import device_id, netdev, nic_device
 from haneul.host.hypervisor.qemu.drives import Drive, Stores
@@ -193,6 +194,12 @@ class QemuHypervisor(Hypervisor):
     def server(self, id: str) -> ServerState:
         with self._known(id) as machine:
             return machine.state()
+
+    def counters(self, id: str) -> ServerCounters:
+        with self._known(id) as machine:
+            if machine.power() not in ("running", "paused") or machine.record is None or machine.process is None:
+                return ServerCounters(power=machine.power())
+            return counters.measure(machine, self._cloud_id if self._fabric == "linux" else None)
 
     def uses_disks(self, server_id: str) -> bool:
         with suppress(NotThere), self._known(server_id) as machine:
