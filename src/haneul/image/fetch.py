@@ -66,19 +66,27 @@ def parse(uri: str) -> Target:
     return Target(parts.scheme, parts.hostname, port or {"http": 80, "https": 443}[parts.scheme], path)
 
 
-def allowed(address: Address, config: Image) -> bool:
+def allowed(address: Address, config: Image, port: int = 0) -> bool:
     """Whether data may be fetched from there. What an IPv6 address says in IPv4 is judged as IPv4."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if inner is None and address in _NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
-            return allowed(inner, config)
-    if any(address in ipaddress.ip_network(network, strict=False) for network in config.web_download_allow):
+            return allowed(inner, config, port)
+    if any(_covers(entry, address, port) for entry in config.web_download_allow):
         return True
     if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved:
         return False
     return address.is_global or (config.web_download_private and address.is_private)
+
+
+def _covers(entry: str, address: Address, port: int) -> bool:
+    """`entry` is a network, or one address with the one port that may be fetched from there."""
+    try:
+        return address in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return entry == (f"{address}:{port}" if address.version == 4 else f"[{address}]:{port}")
 
 
 def resolve(target: Target, config: Image, *, numeric: bool = False) -> Target:
@@ -95,7 +103,7 @@ def resolve(target: Target, config: Image, *, numeric: bool = False) -> Target:
             return target
         raise Refused("The host of the URI cannot be resolved.") from error
     addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
-    if not addresses or not all(allowed(ipaddress.ip_address(address), config) for address in addresses):
+    if not addresses or not all(allowed(ipaddress.ip_address(address), config, target.port) for address in addresses):
         raise Refused("URI for web-download does not pass filtering: its address is not allowed.")
     return Target(target.scheme, target.host, target.port, target.path, addresses[0])
 

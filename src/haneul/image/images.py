@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, exists, or_, select
 
-from haneul.image import store
-from haneul.image.model import ACTIVE, DEACTIVATED, QUEUED, ImageMember, ImageRow, ImageTag
+from haneul.image import store, stores
+from haneul.image.model import ACTIVE, DEACTIVATED, QUEUED, CachedImage, ImageMember, ImageRow, ImageTag
 from haneul.kernel import clock, ids
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
@@ -195,9 +195,13 @@ def discard(tx: Transaction, image_id: str) -> None:
     tx.execute(delete(ImageMember).where(ImageMember.image_id == image_id))
     tx.execute(delete(ImageRow).where(ImageRow.id == image_id))
 
+    tx.execute(delete(CachedImage).where(CachedImage.image_id == image_id))
+
     def remove() -> None:
-        store.path_of(cloud, image_id).unlink(missing_ok=True)
+        for name in stores.files(cloud):
+            store.path_of(cloud, image_id, name).unlink(missing_ok=True)
         store.staged_path(cloud, image_id).unlink(missing_ok=True)
+        (cloud.paths.image_cache / image_id).unlink(missing_ok=True)
 
     tx.after_commit(remove)
 

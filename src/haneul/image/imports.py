@@ -1,24 +1,26 @@
-"""Interoperable import: what may be imported how. The work itself is a durable task."""
+"""Interoperable import: what may be imported how, and copied where. The work itself is a durable task."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import select
 
-from haneul.image import fetch, images
+from haneul.image import fetch, images, stores
 from haneul.image.images import ImageConflict
-from haneul.image.model import IMPORTING, QUEUED, UPLOADING, ImageRow
-from haneul.image.tasks.importing import ImportArguments, import_image
+from haneul.image.model import ACTIVE, IMPORTING, QUEUED, UPLOADING, ImageRow
+from haneul.image.tasks.importing import COPY, FAILED, PENDING, ImportArguments, import_image
+from haneul.image.tasks.locating import locate_image
 from haneul.kernel import clock
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.kernel.errors import BadRequest, NotFound
+from haneul.kernel.errors import BadRequest, Forbidden, NotFound
 from haneul.kernel.tasks import TaskRow
 
-METHODS = ("glance-direct", "web-download")
-STORES = ("file",)
+METHODS = ("glance-direct", "web-download", COPY)
+KINDS = {import_image.kind: "api_image_import", locate_image.kind: "location_import"}  # of tasks, as users see them
 
 
 class Method(Struct):
@@ -27,7 +29,7 @@ class Method(Struct):
 
 
 class Import(Struct):
-    """The body of an import; the store is `file`, whichever way it is asked for."""
+    """The body of an import."""
 
     method: Method
     stores: list[str] = []
@@ -41,10 +43,34 @@ def start(tx: Transaction, context: Context, row: ImageRow, asked: Import) -> No
         raise BadRequest(f"Unknown import method name '{method.name[:32]}'.")
     if asked.all_stores and asked.stores:
         raise BadRequest("'stores' and 'all_stores' cannot be used together.")
-    if unknown := [store for store in asked.stores if store not in STORES]:
-        raise ImageConflict(f"Store for image_id {row.id} not found: {unknown[0][:64]}")
-    if row.status == IMPORTING:
-        raise ImageConflict("Import operation is in progress for the image.")
+    if method.name == COPY:
+        if not tx.cloud.policy.allows("copy_image", context, row.policy_target):
+            raise Forbidden("You are not authorized to complete copy_image action.")
+    elif not tx.cloud.policy.allows("modify_image", context, row.policy_target):
+        raise Forbidden("You are not authorized to complete modify_image action.")
+    wanted = stores.asked(tx.cloud, asked.stores, asked.all_stores)
+    if row.status == IMPORTING or row.properties.get(PENDING):
+        raise ImageConflict(f"New operation on image '{row.id}' is not permitted as prior operation is still in progress")
+    _may(tx, row, method)
+    if method.name == COPY:
+        if not asked.all_stores and (there := [name for name in wanted if name in stores.names(tx.cloud, row)]):
+            raise BadRequest(f"Image is already present at store '{there[0]}'")
+        wanted = [name for name in wanted if name not in stores.names(tx.cloud, row)]
+        if not wanted:
+            return
+    _submit(tx, context, row, ImportArguments(
+        image_id=row.id, method=method.name, uri=method.uri, stores=wanted, must_all=asked.all_stores_must_succeed,
+        asked={"image_id": row.id, "import_req": msgspec.to_builtins(asked), "backend": wanted}))
+
+
+def _may(tx: Transaction, row: ImageRow, method: Method) -> None:
+    """Whether the image is in the state that this method starts from."""
+    if method.name == COPY:
+        if row.status != ACTIVE:
+            raise ImageConflict("Only images with status active can be targeted for copying")
+        return
+    if row.status == ACTIVE:
+        raise ImageConflict("Image with status active cannot be target for import")
     for key in ("container_format", "disk_format"):
         if getattr(row, key) is None:
             raise ImageConflict(f"'{key}' needs to be set before import")
@@ -56,14 +82,14 @@ def start(tx: Transaction, context: Context, row: ImageRow, asked: Import) -> No
         if not method.uri:
             raise BadRequest("'uri' is required for 'web-download' import method.")
         fetch.check(method.uri, tx.cloud.config.image)
-    _submit(tx, context, row, method)
 
 
-def _submit(tx: Transaction, context: Context, row: ImageRow, method: Method) -> str:
-    row.status, row.updated_at = IMPORTING, clock.now()
-    row.properties = {**row.properties, "os_glance_importing_to_stores": "file", "os_glance_failed_import": ""}
-    return import_image.submit(tx, ImportArguments(image_id=row.id, method=method.name, uri=method.uri),
-                               resource=f"image:{row.id}", context=context)
+def _submit(tx: Transaction, context: Context, row: ImageRow, arguments: ImportArguments) -> str:
+    if arguments.method != COPY:
+        row.status, row.locations = IMPORTING, []
+    row.updated_at = clock.now()
+    row.properties = {**row.properties, PENDING: ",".join(arguments.stores), FAILED: ""}
+    return import_image.submit(tx, arguments, resource=f"image:{row.id}", context=context)
 
 
 class TaskInput(Struct):
@@ -85,12 +111,14 @@ def start_task(tx: Transaction, context: Context, asked: NewTask) -> TaskRow:
     for key in ("container_format", "disk_format"):
         if getattr(row, key) is None:
             raise BadRequest(f"'{key}' needs to be set before import")
-    return task(tx, context, _submit(tx, context, row, Method("web-download", asked.input.import_from)))
+    return task(tx, context, _submit(tx, context, row, ImportArguments(
+        image_id=row.id, method="web-download", uri=asked.input.import_from, stores=stores.asked(tx.cloud, [], False),
+        asked=msgspec.to_builtins(asked.input), type="import")))
 
 
 def tasks(tx: Transaction, context: Context, image_id: str | None = None) -> list[TaskRow]:
     """Import tasks, newest first: the caller's project's, or all for an administrator."""
-    query = select(TaskRow).where(TaskRow.kind == import_image.kind).order_by(TaskRow.seq.desc()).limit(1000)
+    query = select(TaskRow).where(TaskRow.kind.in_(KINDS)).order_by(TaskRow.seq.desc()).limit(1000)
     if image_id is not None:
         query = query.where(TaskRow.resource == f"image:{image_id}")
     if not context.is_admin:
@@ -99,7 +127,7 @@ def tasks(tx: Transaction, context: Context, image_id: str | None = None) -> lis
 
 
 def task(tx: Transaction, context: Context, task_id: str) -> TaskRow:
-    row = tx.execute(select(TaskRow).where(TaskRow.id == task_id, TaskRow.kind == import_image.kind)).scalar_one_or_none()
+    row = tx.execute(select(TaskRow).where(TaskRow.id == task_id, TaskRow.kind.in_(KINDS))).scalar_one_or_none()
     if row is None or not (context.is_admin or row.project_id == context.project_id):
         raise NotFound(f"No task found with ID {task_id[:64]}")
     return row

@@ -137,6 +137,7 @@ class CachedImage(Base):
 
     image_id: Mapped[str] = mapped_column(String(36), primary_key=True)
     size: Mapped[int | None] = mapped_column(BigInteger)
+    sha512: Mapped[str | None] = mapped_column(String(128))
     hits: Mapped[int] = mapped_column(Integer, default=0)
     queued_at: Mapped[float] = mapped_column(Float)
     cached_at: Mapped[float | None] = mapped_column(Float)

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from haneul.image import images
+from haneul.image import images, locations
 from haneul.image.model import QUEUED, ImageRow
 from haneul.kernel import clock
 from haneul.kernel.context import Context
@@ -23,6 +23,7 @@ class Operation(Struct, frozen=True):
     op: str
     key: str
     value: Any = None
+    position: str | None = None  # in the list of locations
 
 
 def parse(content_type: str, body: Any) -> list[Operation]:
@@ -53,20 +54,21 @@ def _operation(raw: Any, *, old: bool) -> Operation:
         raise BadRequest("Unable to find 'path' in JSON Schema change.")
     if op != "remove" and "value" not in raw:
         raise BadRequest(f"Operation \"{op}\" requires a member named \"value\".")
-    return Operation(op, _key(pointer), raw.get("value"))
+    key, position = _key(pointer)
+    return Operation(op, key, raw.get("value"), position)
 
 
-def _key(pointer: str) -> str:
+def _key(pointer: str) -> tuple[str, str | None]:
     if not pointer.startswith("/") or len(pointer) < 2:
         raise BadRequest(f"Pointer `{pointer[:64]}` does not start with \"/\".")
     if re.search(r"~(?![01])", pointer):
         raise BadRequest(f"Pointer `{pointer[:64]}` contains \"~\" not part of a recognized escape sequence.")
     parts = pointer[1:].split("/")
-    if parts[0] == "locations":
-        raise Forbidden("It's not allowed to change locations if locations are invisible.")
+    if parts[0] == "locations" and len(parts) <= 2:
+        return parts[0], parts[1] if len(parts) == 2 else None
     if len(parts) != 1 or not parts[0]:
         raise BadRequest(f"Invalid JSON pointer for this resource: '{pointer[:64]}'")
-    return parts[0].replace("~1", "/").replace("~0", "~")
+    return parts[0].replace("~1", "/").replace("~0", "~"), None
 
 
 def apply(tx: Transaction, context: Context, row: ImageRow, operations: list[Operation]) -> None:
@@ -74,6 +76,9 @@ def apply(tx: Transaction, context: Context, row: ImageRow, operations: list[Ope
     properties = dict(row.properties)
     for operation in operations:
         key = operation.key
+        if key == "locations":
+            locations.change(tx, context, row, operation.op, operation.position, operation.value)
+            continue
         images.check_key(key)
         if key == "tags":
             if operation.op == "remove":

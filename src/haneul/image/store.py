@@ -1,4 +1,4 @@
-"""The file store: an image's data is `<images>/<id>`, whole or not there.
+"""File stores: an image's data is `<folder>/<id>`, whole or not there.
 
 Bytes come in under a temporary name, are hashed twice and inspected on the way, and get their name only after fsync.
 """
@@ -10,16 +10,17 @@ import hashlib
 import os
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
+from haneul.image import stores
 from haneul.image.inspection import Inspection
 from haneul.kernel import ids
 from haneul.kernel.cloud import Cloud
-from haneul.kernel.errors import NotFound, TooLarge
+from haneul.kernel.errors import TooLarge
 
 PARTIAL = ".partial-"
 BATCH = 4 << 20  # what the threads of an intake are handed at once
@@ -36,29 +37,25 @@ class Taken(Struct, frozen=True):
     virtual_size: int | None
     checksum: str
     os_hash_value: str
+    sha512: str
 
 
-def folder(cloud: Cloud) -> Path:
-    cloud.paths.images.mkdir(parents=True, exist_ok=True)
-    return cloud.paths.images
-
-
-def path_of(cloud: Cloud, image_id: str) -> Path:
-    return folder(cloud) / image_id
+def path_of(cloud: Cloud, image_id: str, store: str = stores.FILE) -> Path:
+    return stores.folder(cloud, store) / image_id
 
 
 def staged_path(cloud: Cloud, image_id: str) -> Path:
-    return folder(cloud) / f"{image_id}.staged"
+    return stores.folder(cloud) / f"{image_id}.staged"
 
 
 class Intake:
     """Takes one image's bytes in. MD5, SHA-512 and the disk each have a thread: they release the interpreter while they work.
 
     `declared` is the format that the data must have; None takes anything (staging, containers) as it is. What `strict`
-    means, `Inspection` says.
+    means, `Inspection` says. `algorithm` is another hash that somebody wants.
     """
 
-    def __init__(self, folder: Path, declared: str | None, limit: int, strict: bool = True) -> None:
+    def __init__(self, folder: Path, declared: str | None, limit: int, strict: bool = True, algorithm: str = "sha512") -> None:
         self.path = folder / f"{PARTIAL}{ids.new()}"
         self.size = 0
         self._limit = limit
@@ -66,10 +63,12 @@ class Intake:
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha512 = hashlib.sha512()
+        self._other = hashlib.new(algorithm, usedforsecurity=False) if algorithm != "sha512" else None
         self._error: BaseException | None = None
         self._unsynced = 0
         self._queues: list[queue.Queue[bytes | None]] = []
-        self._threads = [self._worker(work) for work in (self._md5.update, self._sha512.update, self._keep)]
+        self._threads = [self._worker(work) for work in (
+            self._md5.update, self._sha512.update, self._keep, *([self._other.update] if self._other else []))]
 
     def _worker(self, work: Any) -> threading.Thread:
         batches: queue.Queue[bytes | None] = queue.Queue(_DEPTH)
@@ -130,7 +129,9 @@ class Intake:
             raise _full(error) or error from error
         os.close(self._file)
         self._file = -1
-        return Taken(self.path, self.size, virtual, self._md5.hexdigest(), self._sha512.hexdigest())
+        sha512 = self._sha512.hexdigest()
+        wanted = self._other.hexdigest() if self._other else sha512
+        return Taken(self.path, self.size, virtual, self._md5.hexdigest(), wanted, sha512)
 
     def abort(self) -> None:
         """Nothing stays. Fine also after `finish`, if the file has not got its name."""
@@ -151,7 +152,11 @@ def _full(error: Exception) -> TooLarge | None:
 
 def name(taken: Taken, path: Path) -> None:
     """Gives finished data its name, durably."""
-    os.rename(taken.path, path)
+    rename(taken.path, path)
+
+
+def rename(partial: Path, path: Path) -> None:
+    os.rename(partial, path)
     handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -173,13 +178,34 @@ def batches(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(kept)
 
 
+def copy(source: Path, target: Path, beat: Callable[[], None]) -> None:
+    """Another file of the same bytes, durably under its name or not there. `beat` is called now and then; it may raise."""
+    partial = target.parent / f"{PARTIAL}{ids.new()}"
+    try:
+        with open(source, "rb", buffering=0) as file, open(partial, "xb", buffering=0) as out:
+            while os.copy_file_range(file.fileno(), out.fileno(), _SYNC_EVERY):
+                os.fdatasync(out.fileno())
+                beat()
+            os.fsync(out.fileno())
+        rename(partial, target)
+    except OSError as error:
+        raise _full(error) or error from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def read(cloud: Cloud, image_id: str) -> Iterator[bytes]:
     """An image's data. The file is opened at once: NotFound when there is none; a delete meanwhile does no harm."""
-    try:
-        file = open(path_of(cloud, image_id), "rb", buffering=0)
-    except FileNotFoundError as error:
-        raise NotFound(f"No data of image {image_id} was found.") from error
-    return _pieces(file)
+    from haneul.image import sources  # the rules stand above the store
+
+    return _pieces(sources.opened(cloud, image_id))
+
+
+def digest(cloud: Cloud, image_id: str) -> str:
+    """The SHA-512 of what `read` gives."""
+    from haneul.image import sources
+
+    return sources.digest(cloud, image_id)
 
 
 def _pieces(file: Any) -> Iterator[bytes]:

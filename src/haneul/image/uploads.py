@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import func, or_, select, update
 
-from haneul.image import store
+from haneul.image import store, stores
 from haneul.image.images import ImageConflict, ImageNotFound, exclusive
 from haneul.image.model import ACTIVE, QUEUED, SAVING, UPLOADING, ImageRow
 from haneul.kernel import clock, ids
@@ -21,13 +21,14 @@ SILENT = 60.0  # after which a transfer counts as dead
 class Upload:
     """A transfer that this process carries out."""
 
-    def __init__(self, cloud: Cloud, row: ImageRow, token: str, back_to: str, room: int, staged: bool) -> None:
+    def __init__(self, cloud: Cloud, row: ImageRow, token: str, back_to: str, room: int, staged: bool, store_name: str) -> None:
         self.image_id = row.id
         self.token = token
         self.back_to = back_to
         self.staged = staged
+        self.store = store_name
         declared = row.disk_format if row.container_format == "bare" and not staged else None
-        self.intake = store.Intake(store.folder(cloud), declared, room, cloud.config.image.require_format_match)
+        self.intake = store.Intake(stores.folder(cloud, store_name), declared, room, cloud.config.image.require_format_match)
         self._cloud = cloud
         self._beat = clock.seconds()
 
@@ -36,8 +37,10 @@ class Upload:
         if clock.seconds() - self._beat > BEAT:
             self._beat = clock.seconds()
             with self._cloud.database.write() as tx:
-                tx.execute(update(ImageRow).where(ImageRow.id == self.image_id, ImageRow.writing == self.token)
-                           .values(written_at=self._beat))
+                alive = tx.execute(update(ImageRow).where(ImageRow.id == self.image_id, ImageRow.writing == self.token)
+                                   .values(written_at=self._beat).returning(ImageRow.id)).first()
+            if alive is None:
+                raise Gone(f"Image {self.image_id} was deleted during the upload.")
 
 
 def room_for(tx: Transaction, row: ImageRow) -> int:
@@ -50,15 +53,16 @@ def room_for(tx: Transaction, row: ImageRow) -> int:
 
 
 def begin(cloud: Cloud, image_id: str, *, expected: int | None = None, status: str = SAVING, staged: bool = False,
-          before: tuple[str, ...] = (QUEUED,), resume: bool = False) -> Upload | None:
-    """Takes the image for one transfer. Conflict unless it waits for data; `resume` takes a dead process's place (a task's
-    step run again), and answers None when the data is there already."""
+          before: tuple[str, ...] = (QUEUED,), resume: bool = False, into: str | None = None) -> Upload | None:
+    """Takes the image for one transfer into the store `into` (or the default one). Conflict unless it waits for data;
+    `resume` takes a dead process's place (a task's step run again), and answers None when the data is there already."""
     token = ids.new()
+    into = stores.FILE if staged else into or stores.default(cloud)
     with cloud.database.write() as tx:
         row = exclusive(tx, image_id)
         if row is None:
             raise ImageNotFound(image_id)
-        if resume and row.status == ACTIVE:
+        if resume and (row.status == ACTIVE or row.locations and row.status != QUEUED):
             return None
         if row.status not in before and not (resume and row.status == SAVING):
             raise ImageConflict(f"Image status transition from {row.status} to {status} is not allowed")
@@ -68,10 +72,10 @@ def begin(cloud: Cloud, image_id: str, *, expected: int | None = None, status: s
         if expected is not None and expected > room:
             raise TooLarge(f"Image {image_id} of {expected} bytes exceeds what is left: {room} bytes.")
         back_to = QUEUED if row.status in (SAVING, UPLOADING) else row.status
-        row.status, row.writing, row.written_at = status, token, clock.seconds()
+        row.status, row.writing, row.written_at, row.locations = status, token, clock.seconds(), []
         if expected is not None:
             row.size = expected
-        upload = Upload(cloud, row, token, back_to, room, staged)
+        upload = Upload(cloud, row, token, back_to, room, staged, into)
     return upload
 
 
@@ -82,7 +86,7 @@ def finish(cloud: Cloud, upload: Upload) -> None:
         settle(tx, upload, taken)
 
 
-def settle(tx: Transaction, upload: Upload, taken: store.Taken) -> None:
+def settle(tx: Transaction, upload: Upload, taken: store.Taken, status: str = ACTIVE) -> None:
     """`finish` in the caller's transaction. Data that is named although the transaction fails is swept."""
     row = exclusive(tx, upload.image_id)
     if row is None or row.writing != upload.token:
@@ -92,10 +96,11 @@ def settle(tx: Transaction, upload: Upload, taken: store.Taken) -> None:
     if upload.staged:
         path: Path = store.staged_path(tx.cloud, row.id)
     else:
-        path = store.path_of(tx.cloud, row.id)
+        path = store.path_of(tx.cloud, row.id, upload.store)
+        row.locations = [{"store": upload.store}]
         row.virtual_size, row.checksum = taken.virtual_size, taken.checksum
         row.os_hash_algo, row.os_hash_value = "sha512", taken.os_hash_value
-        row.status = ACTIVE
+        row.status = status
     row.updated_at = clock.now()
     tx.flush()
     store.name(taken, path)

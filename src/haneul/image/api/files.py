@@ -7,11 +7,12 @@ import os
 import re
 from typing import Any
 
-from haneul.image import store, uploads
+from haneul.image import sources, store, stores, uploads
 from haneul.image.api.images import image_of
 from haneul.image.model import ACTIVE, DEACTIVATED, UPLOADING, ImageRow
 from haneul.kernel.cloud import Cloud
-from haneul.kernel.errors import BadRequest, Forbidden, Gone, Problem, UnsupportedMedia
+from haneul.kernel.errors import BadRequest, Forbidden, Gone, NotFound, Problem, Unavailable, UnsupportedMedia
+from haneul.kernel.tasks import Fault
 from haneul.kernel.wire.call import Call, Reply
 from haneul.kernel.wire.routes import Routes
 
@@ -42,7 +43,10 @@ async def _take(call: Call, row: ImageRow, *, staged: bool) -> Reply:
     length = call.headers.get("content-length") or call.headers.get("x-openstack-image-size")
     if length is not None and not (length.isascii() and length.isdigit()):
         raise BadRequest("The size of image data is a number.")
-    status = {"status": UPLOADING, "staged": True} if staged else {}
+    into = call.headers.get("x-image-meta-store")
+    if into is not None and not staged and into not in stores.files(call.cloud):
+        raise BadRequest(f"Store {into[:64]!r} is not one that data can be written to.")
+    status = {"status": UPLOADING, "staged": True} if staged else {"into": into}
     begun = await asyncio.to_thread(lambda: uploads.begin(
         call.cloud, row.id, expected=int(length) if length else None, **status))  # type: ignore[arg-type]
     assert begun is not None
@@ -91,7 +95,7 @@ async def download(call: Call, row: ImageRow) -> Reply | None:
         return Reply(status=204)
     try:
         file = await asyncio.to_thread(_open, call.cloud, row)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotFound) as error:
         raise Gone(f"The data of image {row.id} is gone.") from error
     try:
         size = os.fstat(file).st_size
@@ -113,7 +117,10 @@ async def download(call: Call, row: ImageRow) -> Reply | None:
 
 
 def _open(cloud: Cloud, row: ImageRow) -> int:
-    file = os.open(store.path_of(cloud, row.id), os.O_RDONLY)
+    try:
+        file = os.open(sources.path(cloud, row), os.O_RDONLY)
+    except Fault as fault:
+        raise Unavailable(fault.message) from fault
     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_SEQUENTIAL)
     return file
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from haneul.image import images, listing, patching
-from haneul.image.model import ACTIVE, DEACTIVATED, ImageRow
+from haneul.image import images, imports, listing, locations, patching, stores
+from haneul.image.model import ImageRow
 from haneul.kernel import clock
 from haneul.kernel.wire.call import Call, Reply
 from haneul.kernel.wire.paging import limit_of
@@ -19,7 +19,7 @@ def image_of(call: Call) -> ImageRow:
     return images.get(call.tx, call.context, call.values["image_id"])
 
 
-def view(row: ImageRow, tags: list[str]) -> dict[str, Any]:
+def view(call: Call, row: ImageRow, tags: list[str]) -> dict[str, Any]:
     """An image as Glance shows it: its properties beside the fixed keys."""
     shown: dict[str, Any] = dict(row.properties)
     shown.update(
@@ -29,21 +29,24 @@ def view(row: ImageRow, tags: list[str]) -> dict[str, Any]:
         protected=row.protected, os_hidden=row.os_hidden, created_at=clock.iso(row.created_at),
         updated_at=clock.iso(row.updated_at), tags=tags, self=f"/v2/images/{row.id}", file=f"/v2/images/{row.id}/file",
         schema="/v2/schemas/image")
-    if row.status in (ACTIVE, DEACTIVATED):
-        shown["stores"] = "file"
+    if row.locations:
+        shown["stores"] = ",".join(stores.names(call.cloud, row))
+    if call.cloud.config.image.show_multiple_locations:
+        seen = call.allows("get_image_location", row.policy_target)
+        shown["locations"] = locations.shown(call.tx, row) if seen else []
     return shown
 
 
 def _shown(call: Call, row: ImageRow) -> dict[str, Any]:
-    return view(row, images.tags_of(call.tx, [row.id])[row.id])
+    return view(call, row, images.tags_of(call.tx, [row.id])[row.id])
 
 
 @routes.post("/images", rule="add_image", body=dict[str, Any], status=201)
 def create(call: Call, body: dict[str, Any]) -> Reply:
     row = images.create(call.tx, call.context, body)
     return Reply(_shown(call, row), headers={
-        "Location": f"{call.base_url}/images/{row.id}", "OpenStack-image-import-methods": "glance-direct,web-download",
-        "OpenStack-image-store-ids": "file"})
+        "Location": f"{call.base_url}/images/{row.id}", "OpenStack-image-import-methods": ",".join(imports.METHODS),
+        "OpenStack-image-store-ids": ",".join(stores.all_of(call.cloud))})
 
 
 @routes.get("/images", rule="get_images")
@@ -55,7 +58,7 @@ def index(call: Call) -> dict[str, Any]:
     shown = rows[:limit]
     tags = images.tags_of(call.tx, [row.id for row in shown]) if shown else {}
     kept = [(key, value) for key, value in call.query if key != "marker"]
-    answer: dict[str, Any] = {"images": [view(row, tags[row.id]) for row in shown], "schema": "/v2/schemas/images",
+    answer: dict[str, Any] = {"images": [view(call, row, tags[row.id]) for row in shown], "schema": "/v2/schemas/images",
                               "first": "/v2/images" + (f"?{urlencode(kept)}" if kept else "")}
     if len(rows) > limit:
         answer["next"] = "/v2/images?" + urlencode([*kept, ("marker", shown[-1].id)])

@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from haneul.image import imports
+from haneul.image import imports, locations, stores
 from haneul.image.api.images import image_of
 from haneul.image.imports import Import, NewTask
+from haneul.image.locations import NewLocation
 from haneul.image.model import ImageRow
 from haneul.kernel.clock import iso
+from haneul.kernel.cloud import Cloud
+from haneul.kernel.config import ImageStore
 from haneul.kernel.tasks import TaskRow
 from haneul.kernel.wire.call import Call
 from haneul.kernel.wire.routes import Routes
@@ -23,20 +26,48 @@ def methods(call: Call) -> dict[str, Any]:
 
 
 @routes.get("/info/stores", rule="image:schemas")
-def stores(call: Call) -> dict[str, Any]:
-    return {"stores": [{"id": "file", "description": "Files of the control plane", "default": "true"}]}
+def index_stores(call: Call) -> dict[str, Any]:
+    return {"stores": [_store(call.cloud, name, store) for name, store in stores.all_of(call.cloud).items()]}
 
 
 @routes.get("/info/stores/detail", rule="stores_info_detail")
 def store_details(call: Call) -> dict[str, Any]:
-    properties = {"data_dir": str(call.cloud.paths.images), "chunk_size": 65536, "thin_provisioning": False}
-    return {"stores": [{"id": "file", "type": "file", "description": "Files of the control plane", "default": "true",
-                        "weight": 0, "properties": properties}]}
+    def properties(name: str, store: ImageStore) -> dict[str, Any]:
+        if store.driver != "file":
+            return {}
+        return {"data_dir": str(stores.folder(call.cloud, name)), "chunk_size": 65536, "thin_provisioning": False}
+
+    return {"stores": [{**_store(call.cloud, name, store), "type": store.driver, "weight": store.weight,
+                        "properties": properties(name, store)} for name, store in stores.all_of(call.cloud).items()]}
+
+
+def _store(cloud: Cloud, name: str, store: ImageStore) -> dict[str, Any]:
+    shown = {"id": name, "description": store.description} if store.description else {"id": name}
+    if name == stores.default(cloud):
+        shown["default"] = "true"
+    if store.driver != "file":
+        shown["read-only"] = "true"
+    return shown
 
 
 @routes.post("/images/{image_id}/import", rule="upload_image", target=image_of, body=Import, status=202)
 def start(call: Call, row: ImageRow, body: Import) -> None:
     imports.start(call.tx, call.context, row, body)
+
+
+@routes.delete("/stores/{store}/{image_id}", rule="delete_image_location", target=image_of)
+def remove_from_store(call: Call, row: ImageRow) -> None:
+    locations.remove_from_store(call.tx, call.context, row, call.values["store"])
+
+
+@routes.get("/images/{image_id}/locations", rule="fetch_image_location", target=image_of)
+def show_locations(call: Call, row: ImageRow) -> list[dict[str, Any]]:
+    return locations.shown(call.tx, row)
+
+
+@routes.post("/images/{image_id}/locations", rule="add_image_location", target=image_of, body=NewLocation, status=202)
+def add_location(call: Call, row: ImageRow, body: NewLocation) -> None:
+    locations.add(call.tx, call.context, row, body)
 
 
 def _moment(seconds: float | None) -> str | None:
@@ -47,14 +78,14 @@ def view(row: TaskRow, *, whole: bool = False) -> dict[str, Any]:
     status, message = imports.state(row)
     ended = row.finished + 48 * 3600 if row.finished else None
     shown: dict[str, Any] = {
-        "id": row.id, "type": "api_image_import", "status": status, "owner": row.project_id, "expires_at": _moment(ended),
+        "id": row.id, "type": row.arguments.get("type", imports.KINDS[row.kind]), "status": status,
+        "owner": row.project_id, "expires_at": _moment(ended),
         "created_at": _moment(row.created), "updated_at": _moment(row.finished or row.step_started or row.created),
         "self": f"/v2/tasks/{row.id}", "schema": "/v2/schemas/task"}
     if whole:
         arguments = row.arguments
-        method = {key: arguments[key] for key in ("uri",) if arguments.get(key)}
-        shown |= {"input": {"image_id": arguments["image_id"], "import_req": {"method": {"name": arguments["method"], **method}}},
-                  "result": {"image_id": arguments["image_id"]} if status == "success" else None, "message": message,
+        shown |= {"input": arguments.get("asked", {}), "message": message,
+                  "result": {"image_id": arguments["image_id"]} if status == "success" else None,
                   "image_id": arguments["image_id"], "user_id": row.user_id, "request_id": row.request_id}
     return shown
 

@@ -1,35 +1,48 @@
-"""Brings an image's data from where the user put it: a staged file, or an address on the web."""
+"""Brings an image's data from where the user put it (a staged file, an address on the web) to one store, and from there to
+the others that are wanted; or copies an image that is there already."""
 
 from __future__ import annotations
 
 import threading
+from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from haneul.image import fetch, store, uploads
+from haneul.image import fetch, sources, store, uploads
 from haneul.image.images import ImageNotFound, exclusive
-from haneul.image.model import IMPORTING, QUEUED, ImageRow
+from haneul.image.model import ACTIVE, IMPORTING, QUEUED, ImageRow
 from haneul.kernel import clock
+from haneul.kernel.cloud import Cloud
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import Gone, Problem
 from haneul.kernel.tasks import Again, Fault, Task, Work
 
+COPY = "copy-image"
+PENDING, FAILED = "os_glance_importing_to_stores", "os_glance_failed_import"  # properties: stores that are to come, that failed
 _SECONDS = 3600.0
 _slots = threading.BoundedSemaphore(3)  # a transfer holds its runner's thread for minutes; the other threads are for others
 
 
 class ImportArguments(Struct):
+    """`must_all`: all stores or none. `asked` and `type` are what the user sees of his request in the task."""
+
     image_id: str
     method: str
     uri: str | None = None
+    stores: list[str] = field(default_factory=lambda: ["file"])
+    must_all: bool = True
+    asked: dict[str, Any] = {}
+    type: str = "api_image_import"
 
 
-import_image = Task("image.import", ImportArguments, deadline=2 * _SECONDS)
+import_image = Task("image.import", ImportArguments, deadline=3 * _SECONDS)
 
 
 @import_image.step(deadline=_SECONDS)
 def transfer(work: Work[ImportArguments]) -> None:
     """Done already is fine: an active image is left as it is. A user who deletes the image meanwhile gets his way."""
+    if work.arguments.method == COPY:
+        return
     if not _slots.acquire(blocking=False):
         raise Again("a free place among the imports", 1.0)
     try:
@@ -44,7 +57,8 @@ def transfer(work: Work[ImportArguments]) -> None:
 
 def _transfer(work: Work[ImportArguments]) -> None:
     arguments, cloud = work.arguments, work.cloud
-    upload = uploads.begin(cloud, arguments.image_id, status=IMPORTING, before=(IMPORTING,), resume=True)
+    first = arguments.stores[0]
+    upload = uploads.begin(cloud, arguments.image_id, status=IMPORTING, before=(IMPORTING,), resume=True, into=first)
     if upload is None:
         return
     try:
@@ -58,38 +72,107 @@ def _transfer(work: Work[ImportArguments]) -> None:
                     upload.write(batch)
         taken = upload.intake.finish()
         with work.commit() as tx:
-            uploads.settle(tx, upload, taken)
+            whole = len(arguments.stores) == 1 or not arguments.must_all
+            uploads.settle(tx, upload, taken, status=ACTIVE if whole else IMPORTING)
+            _arrived(tx, arguments.image_id, first)
     except BaseException:
         uploads.give_up(cloud, upload)
         raise
 
 
+@import_image.step(deadline=_SECONDS)
+def spread(work: Work[ImportArguments]) -> None:
+    """A copy for each store that lacks the image. One that fails is noted; where all were to succeed, it fails them all."""
+    arguments, cloud = work.arguments, work.cloud
+    for name in arguments.stores:
+        row = _row(cloud, arguments.image_id)
+        if row is None:
+            return
+        if any(at["store"] == name for at in row.locations) or name in _words(row, FAILED):
+            continue
+        try:
+            store.copy(sources.path(cloud, row), store.path_of(cloud, row.id, name), lambda: _alive(cloud, arguments.image_id))
+        except Gone:
+            return
+        except (Problem, Fault, OSError) as error:
+            if arguments.must_all:
+                raise Fault(f"The image could not be copied to the store {name}: {error}") from error
+            with cloud.database.write() as tx:
+                _missed(tx, row.id, name)
+            continue
+        with cloud.database.write() as tx:
+            there = _arrived(tx, row.id, name)
+        if not there:
+            store.path_of(cloud, row.id, name).unlink(missing_ok=True)
+
+
+def _row(cloud: Cloud, image_id: str) -> ImageRow | None:
+    with cloud.database.read() as tx:
+        return tx.get(ImageRow, image_id)
+
+
+def _alive(cloud: Cloud, image_id: str) -> None:
+    if _row(cloud, image_id) is None:
+        raise Gone(f"Image {image_id} was deleted during the copy.")
+
+
 @import_image.step(deadline=60.0)
 def tidy(work: Work[ImportArguments]) -> None:
-    store.staged_path(work.cloud, work.arguments.image_id).unlink(missing_ok=True)
+    if work.arguments.method != COPY:
+        store.staged_path(work.cloud, work.arguments.image_id).unlink(missing_ok=True)
     with work.commit() as tx:
         row = exclusive(tx, work.arguments.image_id)
-        if row is not None:
-            _mark(row, failed=False)
+        if row is not None and row.status == IMPORTING and row.locations:
+            row.status, row.updated_at = ACTIVE, clock.now()
 
 
 @import_image.failed
 def back_to_queued(work: Work[ImportArguments], tx: Transaction, fault: Fault) -> None:
-    cloud, image_id = work.cloud, work.arguments.image_id
+    arguments, cloud, image_id = work.arguments, work.cloud, work.arguments.image_id
     row = exclusive(tx, image_id)
-    if row is not None and row.status == IMPORTING:
-        row.status, row.writing, row.size = QUEUED, None, None
-        _mark(row, failed=True)
-        tx.after_commit(lambda: store.path_of(cloud, image_id).unlink(missing_ok=True))
-    elif row is not None:
-        _mark(row, failed=False)  # the data is there; only the tidying failed
-    tx.after_commit(lambda: store.staged_path(cloud, image_id).unlink(missing_ok=True))
-
-
-def _mark(row: ImageRow, *, failed: bool) -> None:
-    kept = {key: value for key, value in row.properties.items() if not key.startswith("os_glance_import")}
-    if failed:
-        kept["os_glance_failed_import"] = "file"
+    if arguments.method != COPY:
+        tx.after_commit(lambda: store.staged_path(cloud, image_id).unlink(missing_ok=True))
+    if row is None:
+        return
+    if arguments.method == COPY:
+        gone = arguments.stores
+        row.locations = [at for at in row.locations if at["store"] not in gone]
+    elif row.status == IMPORTING:
+        gone = arguments.stores
+        row.status, row.writing, row.size, row.virtual_size, row.locations = QUEUED, None, None, None, []
+        row.checksum = row.os_hash_algo = row.os_hash_value = None
     else:
-        kept.pop("os_glance_failed_import", None)
-    row.properties, row.updated_at = kept, clock.now()
+        gone = _words(row, PENDING)  # the data is there; what came after it failed
+    row.properties = {**row.properties, PENDING: "", FAILED: ",".join(gone)}
+    row.updated_at = clock.now()
+
+    def remove() -> None:
+        for name in gone:
+            store.path_of(cloud, image_id, name).unlink(missing_ok=True)
+
+    tx.after_commit(remove)
+
+
+# ---------------------------------------------------------------- what users see of it
+
+
+def _words(row: ImageRow, key: str) -> list[str]:
+    return [word for word in row.properties.get(key, "").split(",") if word]
+
+
+def _arrived(tx: Transaction, image_id: str, name: str) -> bool:
+    """The image is in the store, and says so; False when it was deleted meanwhile."""
+    row = exclusive(tx, image_id)
+    if row is None:
+        return False
+    if not any(at["store"] == name for at in row.locations):
+        row.locations = [*row.locations, {"store": name}]
+    row.properties = {**row.properties, PENDING: ",".join(word for word in _words(row, PENDING) if word != name)}
+    row.updated_at = clock.now()
+    return True
+
+
+def _missed(tx: Transaction, image_id: str, name: str) -> None:
+    if _arrived(tx, image_id, name) and (row := exclusive(tx, image_id)) is not None:
+        row.locations = [at for at in row.locations if at["store"] != name]
+        row.properties = {**row.properties, FAILED: ",".join([*_words(row, FAILED), name])}

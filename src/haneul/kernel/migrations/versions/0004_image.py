@@ -67,6 +67,7 @@ def upgrade() -> None:
         "image_cache",
         sa.Column("image_id", sa.String(length=36), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=True),
+        sa.Column("sha512", sa.String(length=128), nullable=True),
         sa.Column("hits", sa.Integer(), nullable=False),
         sa.Column("queued_at", sa.Float(), nullable=False),
         sa.Column("cached_at", sa.Float(), nullable=True),

@@ -1,0 +1,45 @@
+"""Where an image's bytes are read from: the heaviest file store that has them, else the cache, which fetches them first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from haneul.image import cache, store, stores
+from haneul.image.model import ImageRow
+from haneul.kernel.cloud import Cloud
+from haneul.kernel.errors import NotFound
+
+
+def path(cloud: Cloud, row: ImageRow) -> Path:
+    """A file with the image's bytes. NotFound when there is none; Problem or Fault when it cannot be fetched."""
+    for at in stores.ordered(cloud, row):
+        if "url" not in at and (found := store.path_of(cloud, row.id, at["store"])).exists():
+            return found
+    return cache.ensure(cloud, row)
+
+
+def opened(cloud: Cloud, image_id: str) -> Any:
+    """The file, open: a delete meanwhile does no harm."""
+    row = _row(cloud, image_id)
+    try:
+        return open(path(cloud, row), "rb", buffering=0)
+    except FileNotFoundError as error:
+        raise NotFound(f"No data of image {image_id} was found.") from error
+
+
+def digest(cloud: Cloud, image_id: str) -> str:
+    row = _row(cloud, image_id)
+    if row.os_hash_algo == "sha512" and row.os_hash_value:
+        return row.os_hash_value
+    return cache.digest(cloud, row)
+
+
+def _row(cloud: Cloud, image_id: str) -> ImageRow:
+    with cloud.database.read() as tx:
+        row = tx.execute(select(ImageRow).where(ImageRow.id == image_id)).scalar_one_or_none()
+    if row is None:
+        raise NotFound(f"No data of image {image_id} was found.")
+    return row
