@@ -121,9 +121,10 @@ def test_a_floating_ip_is_limited_where_it_is_translated(linux: LinuxFabric, clo
     nets = [world.network(), world.external()]
 
     def route(qos: Qos | None) -> None:
-        floating = [FloatingIP(id=world.id("fip"), floating_ip="172.30.4.50", fixed_ip="10.1.0.5", qos=qos)]
+        floating = [FloatingIP(id=world.id("fip"), floating_ip="172.30.4.50", fixed_ip="10.1.0.5")]
         linux.apply(FabricState(networks=nets, security_groups=[world.OPEN], ports=[inside],
-                                routers=[world.router(floating_ips=floating)]))
+                                routers=[world.router(floating_ips=floating,
+                                                      limits={"172.30.4.50": qos} if qos else {})]))
 
     route(None)
     with guests(cloud_id, [inside]) as (a,):

@@ -144,6 +144,7 @@ class Quota(Section):
     security_group_rule: int = 100
     subnetpool: int = -1
     rbac_policy: int = 10
+    trunk: int = -1
     volumes: int = 10
     snapshots: int = 10
     gigabytes: int = 1000

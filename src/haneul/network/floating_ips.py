@@ -12,7 +12,7 @@ from haneul.kernel import ids
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest, Conflict
-from haneul.network import access, changes, networks, ports, quota
+from haneul.network import access, changes, networks, ports, qos, quota
 from haneul.network.addresses import Wish
 from haneul.network.errors import (
     ExternalGatewayForFloatingIPNotFound,
@@ -43,14 +43,18 @@ def of_project(tx: Transaction, context: Context, *, address: str | None = None)
 def devices(tx: Transaction, rows: list[FloatingIpRow]) -> dict[str, str]:
     """Which device each is on, by the floating IP's id; those on none are left out."""
     wanted = [row.id for row in rows if row.port_id]
-    return {
-        id: device
-        for id, device in tx.execute(
-            select(FloatingIpRow.id, PortRow.device_id)
-            .join(PortRow, PortRow.id == FloatingIpRow.port_id)
-            .where(FloatingIpRow.id.in_(wanted))
-        )
-    } if wanted else {}
+    return (
+        {
+            id: device
+            for id, device in tx.execute(
+                select(FloatingIpRow.id, PortRow.device_id)
+                .join(PortRow, PortRow.id == FloatingIpRow.port_id)
+                .where(FloatingIpRow.id.in_(wanted))
+            )
+        }
+        if wanted
+        else {}
+    )
 
 
 def create(
@@ -72,6 +76,7 @@ def create(
             f"Bad floatingip request: Network {network.id} is not a valid external network.", type="BadRequest"
         )
     quota.check(tx, project_id, floatingip=1)
+    qos.change(tx, context, None, values.get("qos_policy_id"))
     id = ids.new()
     wish = (
         [Wish(subnet_id, floating_ip_address)]
@@ -102,9 +107,7 @@ def create(
 
 def _without_port(fixed_ip: str | None, router: str | None) -> BadRequest:
     what = f"fixed_ip_address {fixed_ip}" if fixed_ip is not None else f"router_id {router}"
-    return BadRequest(
-        f"Bad floatingip request: {what} cannot be specified without a port_id.", type="BadRequest"
-    )
+    return BadRequest(f"Bad floatingip request: {what} cannot be specified without a port_id.", type="BadRequest")
 
 
 def _subnets_v4(tx: Transaction, network_id: str) -> list[SubnetRow]:
@@ -153,6 +156,8 @@ def update(
     **values: Any,
 ) -> FloatingIpRow:
     """`port_id` None takes it off its port; a fixed address or a router without a port mean the port that it has."""
+    if "qos_policy_id" in values:
+        qos.change(tx, context, row.qos_policy_id, values["qos_policy_id"])
     fixed = fixed_ip_address if isinstance(fixed_ip_address, str) else None
     if not isinstance(port_id, str) and (fixed is not None or router_id is not None):
         if port_id is None or row.port_id is None:
@@ -162,6 +167,8 @@ def update(
         associate(tx, context, row, port_id, fixed, router_id)
     elif port_id is None:
         disassociate(tx, row)
+    if "qos_policy_id" in values and row.router_id:
+        changes.of_routers(tx, [row.router_id])
     for key, value in values.items():
         setattr(row, key, value)
     row.touch()

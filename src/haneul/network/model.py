@@ -52,6 +52,8 @@ class NetworkRow(Standard, Base):
     segmentation_id: Mapped[int | None] = mapped_column(Integer)
     dns_domain: Mapped[str] = mapped_column(String(255), default="")
     availability_zone_hints: Mapped[Any] = mapped_column(JSON, default=list)
+    vlan_transparent: Mapped[bool | None] = mapped_column()
+    qos_policy_id: Mapped[str | None] = mapped_column(Id, index=True)
 
 
 class RbacRow(Base):
@@ -133,6 +135,7 @@ class PortRow(Standard, Base):
     allowed_address_pairs: Mapped[Any] = mapped_column(JSON, default=list)
     extra_dhcp_opts: Mapped[Any] = mapped_column(JSON, default=list)
     dns_name: Mapped[str] = mapped_column(String(255), default="")
+    qos_policy_id: Mapped[str | None] = mapped_column(Id, index=True)
 
     allocations: Mapped[list[AllocationRow]] = relationship(
         lazy="selectin", cascade="all, delete-orphan", passive_deletes=True, order_by="AllocationRow.number"
@@ -235,6 +238,7 @@ class RouterRow(Standard, Base):
     enable_snat: Mapped[bool] = mapped_column(default=True)
     routes: Mapped[Any] = mapped_column(JSON, default=list)
     availability_zone_hints: Mapped[Any] = mapped_column(JSON, default=list)
+    gateway_qos_policy_id: Mapped[str | None] = mapped_column(Id, index=True)
     flavor_id: Mapped[str | None] = mapped_column(String(36), index=True)
 
 
@@ -254,6 +258,7 @@ class FloatingIpRow(Standard, Base):
     status: Mapped[str] = mapped_column(String(16), default="DOWN")
     dns_name: Mapped[str] = mapped_column(String(255), default="")
     dns_domain: Mapped[str] = mapped_column(String(255), default="")
+    qos_policy_id: Mapped[str | None] = mapped_column(Id, index=True)
 
 
 class ChangeRow(Base):

@@ -9,7 +9,7 @@ from sqlalchemy import delete as delete_from
 
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.network import access, changes, network_segments, quota, segments
+from haneul.network import access, changes, network_segments, qos, quota, segments
 from haneul.network.errors import ExternalNetworkInUse, InvalidSharedSetting, NetworkInUse, NetworkNotFound
 from haneul.network.errors_services import DefaultExternalNetworkExists
 from haneul.network.model import FloatingIpRow, NetworkRow, PortRow, RbacRow, RouterRow, SubnetPoolRow, SubnetRow
@@ -74,6 +74,11 @@ def create(
     **values: Any,
 ) -> NetworkRow:
     quota.check(tx, project_id, network=1)
+    if values.get("qos_policy_id") is not None:
+        qos.change(tx, context, None, values["qos_policy_id"])
+        qos.check_network(tx, values["qos_policy_id"], "")
+    else:
+        values["qos_policy_id"] = qos.default(tx, project_id)
     if external and values.get("is_default"):
         _check_default(tx, None)
     found = segments.allocate(tx, segment or segments.Wanted())
@@ -96,8 +101,12 @@ def create(
     return row
 
 
-def update(tx: Transaction, row: NetworkRow, values: dict[str, Any]) -> NetworkRow:
+def update(tx: Transaction, context: Context, row: NetworkRow, values: dict[str, Any]) -> NetworkRow:
     """`values` by column, and shared and external."""
+    policy = row.qos_policy_id
+    if "qos_policy_id" in values:
+        qos.change(tx, context, policy, values["qos_policy_id"])
+        qos.check_network(tx, values["qos_policy_id"], row.id)
     if "shared" in values and values["shared"] != row.shared:
         share(tx, row, values["shared"])
     if "external" in values and values["external"] != row.external:
@@ -112,6 +121,8 @@ def update(tx: Transaction, row: NetworkRow, values: dict[str, Any]) -> NetworkR
     row.touch()
     tx.flush()
     changes.of_networks(tx, [row.id])
+    if row.qos_policy_id != policy:
+        qos.network_changed(tx, row.id)
     return row
 
 

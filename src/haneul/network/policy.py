@@ -26,6 +26,7 @@ def _attributes(actions: tuple[str, ...], resource: str, names: tuple[str, ...],
 
 
 _WRITE = ("create", "update")
+_QOS_RULES = ("bandwidth_limit", "dscp_marking", "minimum_bandwidth", "packet_rate_limit", "minimum_packet_rate")
 
 RULES: list[Rule] = [
     *_four("network", write=MEMBER_OR_SERVICE, read=READER_OR_SERVICE),
@@ -65,6 +66,7 @@ RULES: list[Rule] = [
     Rule("remove_extraroutes", PROJECT_MEMBER),
     *_four("floatingip"),
     Rule("create_floatingip:floating_ip_address", ADMIN),
+    Rule("get_floatingip_pool", PROJECT_READER),
     *_four("security_group"),
     Rule("create_security_group_rule", PROJECT_MEMBER),
     Rule("get_security_group_rule", PROJECT_READER),
@@ -80,6 +82,19 @@ RULES: list[Rule] = [
     *_attributes(_WRITE, "address_scope", ("shared",), ADMIN),
     *_four("rbac_policy"),
     *_attributes(_WRITE, "rbac_policy", ("target_tenant",), "role:admin or not '*':%(target_tenant)s"),
+    *_four("policy", write=ADMIN),
+    Rule("get_rule_type", ANYONE),
+    *(rule for kind in _QOS_RULES for rule in _four(f"policy_{kind}_rule", write=ADMIN)),
+    *(
+        Rule(f"{action}_alias_{kind}_rule", check)
+        for kind in _QOS_RULES
+        if kind != "packet_rate_limit"
+        for action, check in (("get", PROJECT_READER), ("update", ADMIN), ("delete", ADMIN))
+    ),
+    *_four("trunk"),
+    Rule("get_subports", PROJECT_READER),
+    Rule("add_subports", PROJECT_MEMBER),
+    Rule("remove_subports", PROJECT_MEMBER),
     Rule("get_quota", PROJECT_READER),
     Rule("update_quota", ADMIN),
     Rule("delete_quota", ADMIN),

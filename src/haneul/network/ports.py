@@ -15,7 +15,7 @@ from sqlalchemy import update as update_table
 from haneul.kernel import clock
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.network import access, changes, quota, security_groups
+from haneul.network import access, carrying, changes, quota, security_groups
 from haneul.network.addresses import Chooser, Wish
 from haneul.network.dhcp_options import checked as checked_options
 from haneul.network.errors import (
@@ -80,6 +80,7 @@ class NewPort(Struct, kw_only=True):
     vnic_type: str = "normal"
     profile: dict[str, Any] = {}
     dns_name: str = ""
+    qos_policy_id: str | None = None
     tags: list[str] = []
 
 
@@ -135,6 +136,7 @@ def create_many(tx: Transaction, context: Context, wanted: Sequence[NewPort], *,
         if new.allowed_address_pairs and not secure:
             raise AddressPairAndPortSecurityRequired()
         row = PortRow(
+            qos_policy_id=_policy(tx, context, None, new.qos_policy_id),
             project_id=project,
             name=new.name,
             description=new.description,
@@ -164,6 +166,16 @@ def create_many(tx: Transaction, context: Context, wanted: Sequence[NewPort], *,
     tx.flush()
     _bound(tx, [row for row in rows if row.host])
     return rows
+
+
+def _policy(tx: Transaction, context: Context, row: PortRow | None, wanted: str | None) -> str | None:
+    from haneul.network import qos
+
+    if row is None and wanted is None:
+        return None
+    found = qos.change(tx, context, row.qos_policy_id if row else None, wanted)
+    qos.check_port(tx, found, row.id if row else "")
+    return found
 
 
 def _networks(
@@ -314,6 +326,8 @@ def update(tx: Transaction, context: Context, row: PortRow, values: dict[str, An
         raise AddressPairAndPortSecurityRequired()
     if "extra_dhcp_opts" in values:
         values["extra_dhcp_opts"] = merge_options(row.extra_dhcp_opts, values["extra_dhcp_opts"] or [])
+    if "qos_policy_id" in values:
+        values["qos_policy_id"] = _policy(tx, context, row, values["qos_policy_id"])
     host = values.pop("host", row.host)
     if host != row.host:
         _move(tx, row, host or "")
@@ -366,7 +380,7 @@ def change_addresses(tx: Transaction, row: PortRow, wishes: list[Wish], *, lowes
         ).scalars()
     )
     before = list(row.allocations)
-    wishes = [_keeping(wish, before) for wish in wishes]
+    wishes = _keeping(wishes, before)
     chosen = Chooser(tx, row.network_id, subnets).choose(
         row.mac_address, wishes, owner=row.device_owner, kept=before, lowest=lowest
     )
@@ -388,13 +402,18 @@ def change_addresses(tx: Transaction, row: PortRow, wishes: list[Wish], *, lowes
     changes.of_members(tx, row.security_groups)
 
 
-def _keeping(wish: Wish, present: list[AllocationRow]) -> Wish:
-    """An entry with a subnet only keeps the address that the port has there."""
-    if wish.ip_address is None and wish.subnet_id is not None:
-        for entry in present:
-            if entry.subnet_id == wish.subnet_id:
-                return Wish(entry.subnet_id, entry.ip_address)
-    return wish
+def _keeping(wishes: list[Wish], present: list[AllocationRow]) -> list[Wish]:
+    """An entry with a subnet only keeps an address that the port has there and no other entry means."""
+    free = [entry for entry in present if entry.ip_address not in {wish.ip_address for wish in wishes}]
+    found = []
+    for wish in wishes:
+        if wish.ip_address is None and wish.subnet_id is not None:
+            kept = next((entry for entry in free if entry.subnet_id == wish.subnet_id), None)
+            if kept is not None:
+                free.remove(kept)
+                wish = Wish(kept.subnet_id, kept.ip_address)
+        found.append(wish)
+    return found
 
 
 def _change_groups(tx: Transaction, row: PortRow, wanted: list[str]) -> None:
@@ -416,8 +435,10 @@ def delete(tx: Transaction, context: Context, id: str, *, direct: bool = False) 
         return
     if direct and row.device_owner.startswith(("network:router", "network:floatingip")) and _device_lives(tx, row):
         raise ServicePortInUse(row.id, f"has device owner {row.device_owner}")
-    from haneul.network import floating_ips
+    from haneul.network import floating_ips, trunks
 
+    if not trunks.may_go(tx, row, direct=direct):
+        return
     floating_ips.release(tx, row.id)
     host, groups, network = row.host, row.security_groups, row.network_id
     tx.delete(row)
@@ -467,6 +488,7 @@ def bind_many(
     tx.flush()
     changes.note(tx, left)
     _bound(tx, [row for row in fresh if row.host])
+    _follow(tx, fresh)
     return rows
 
 
@@ -497,6 +519,7 @@ def unbind(tx: Transaction, port_ids: Iterable[str], *, keep_device: bool = Fals
     tx.flush()
     changes.note(tx, notes)
     changes.of_members(tx, groups)
+    _follow(tx, rows)
 
 
 def plugged(tx: Transaction, port_ids: Iterable[str]) -> None:
@@ -518,18 +541,37 @@ def plugged(tx: Transaction, port_ids: Iterable[str]) -> None:
             .values(status="ACTIVE")
             .execution_options(synchronize_session=False)
         )
+        carrying.plugged(tx, ids)
 
 
 def _move(tx: Transaction, row: PortRow, host: str) -> None:
     """binding:host_id by an administrator or a service: the new host makes the port by itself."""
-    if row.host:
-        changes.note(tx, [(row.host, "ports", row.id), (row.host, "networks", row.network_id)])
-    row.host = host
-    row.status = "DOWN"
+    place(tx, [row], host)
+    _follow(tx, [row])
+
+
+def place(tx: Transaction, rows: Sequence[PortRow], host: str) -> None:
+    """Another host, or none: DOWN until that has made them, which it learns from here."""
+    notes = [
+        (place, kind, id)
+        for row in rows
+        for place in (row.host, host)
+        if place
+        for kind, id in (("ports", row.id), ("networks", row.network_id))
+    ]
+    for row in rows:
+        row.host, row.status = host, "DOWN"
     tx.flush()
-    if host:
-        _bound(tx, [row])
-        changes.note(tx, [(host, "ports", row.id), (host, "networks", row.network_id)])
+    if host and rows:
+        _bound(tx, list(rows))
+    changes.note(tx, notes)
+
+
+def _follow(tx: Transaction, rows: Sequence[PortRow]) -> None:
+    """What trunks carry goes where the trunk goes."""
+    from haneul.network import trunks
+
+    trunks.follow(tx, rows)
 
 
 def rename(tx: Transaction, device_id: str, dns_name: str) -> None:

@@ -18,6 +18,7 @@ from haneul.network.model import (
     SubnetPoolRow,
     SubnetRow,
 )
+from haneul.network.model_qos import TrunkRow
 
 RESOURCES = {
     "network": NetworkRow,
@@ -29,6 +30,7 @@ RESOURCES = {
     "security_group_rule": SecurityRuleRow,
     "subnetpool": SubnetPoolRow,
     "rbac_policy": RbacRow,
+    "trunk": TrunkRow,
 }
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.network import access, quota
+from haneul.network import access, qos, quota
 from haneul.network.errors import (
     BadAttribute,
     DuplicateRbacPolicy,
@@ -31,6 +31,7 @@ from haneul.network.model import (
     SubnetPoolRow,
     SubnetRow,
 )
+from haneul.network.model_qos import QosPolicyRow
 from haneul.network.model_services import AddressGroupRow
 
 KINDS: dict[str, Any] = {
@@ -38,6 +39,7 @@ KINDS: dict[str, Any] = {
     "security_group": SecurityGroupRow,
     "address_scope": AddressScopeRow,
     "subnetpool": SubnetPoolRow,
+    "qos_policy": QosPolicyRow,
     "address_group": AddressGroupRow,
 }
 
@@ -152,6 +154,8 @@ def _check_unused(tx: Transaction, row: RbacRow) -> None:
             .join(SecurityRuleRow, SecurityRuleRow.security_group_id == SecurityGroupRow.id)
             .where(SecurityRuleRow.remote_address_group_id == row.object_id)
         )
+    elif row.object_type == "qos_policy":
+        users = qos.users(row.object_id)
     elif row.object_type == "address_scope":
         users = select(SubnetPoolRow.project_id).where(SubnetPoolRow.address_scope_id == row.object_id)
     elif row.action == "access_as_external":
@@ -169,6 +173,8 @@ def _check_unused(tx: Transaction, row: RbacRow) -> None:
         RbacRow.object_id == row.object_id, RbacRow.action == row.action, RbacRow.id != row.id
     )
     covered = set(tx.execute(others).scalars()) | {owner, ""}
+    if row.object_type == "qos_policy" and row.target_project == "*":
+        covered.discard(owner)  # Neutron keeps a shared policy shared while anybody at all uses it
     using = {project for (project,) in tx.execute(users)} - covered
     if "*" not in covered and (using if row.target_project == "*" else row.target_project in using):
         raise RbacPolicyInUse(row.object_id, "other projects use it")

@@ -14,7 +14,7 @@ from haneul.kernel import context as contexts
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest
-from haneul.network import access, changes, flavors, networks, ports, quota, subnets
+from haneul.network import access, changes, flavors, networks, ports, qos, quota, subnets
 from haneul.network.addresses import Wish
 from haneul.network.errors import (
     InvalidRoutes,
@@ -41,6 +41,7 @@ class Gateway(Struct, kw_only=True):
     network_id: str
     enable_snat: bool | UnsetType = UNSET
     external_fixed_ips: list[Wish] | UnsetType = UNSET
+    qos_policy_id: str | None | UnsetType = UNSET
 
 
 def get(tx: Transaction, context: Context, id: str) -> RouterRow:
@@ -115,6 +116,8 @@ def set_gateway(tx: Transaction, context: Context, row: RouterRow, wanted: Gatew
         row.enable_snat = wanted.enable_snat
     elif row.gateway_network_id is None:
         row.enable_snat = True
+    if wanted.qos_policy_id is not UNSET:
+        row.gateway_qos_policy_id = qos.change(tx, context, row.gateway_qos_policy_id, wanted.qos_policy_id)
     wishes = None if wanted.external_fixed_ips is UNSET else wanted.external_fixed_ips
     if row.gateway_port_id is None:
         _check_overlap(tx, row, network.id)
@@ -162,7 +165,7 @@ def _clear_gateway(tx: Transaction, row: RouterRow) -> None:
 
 def _drop_gateway_port(tx: Transaction, row: RouterRow) -> None:
     port = tx.get(PortRow, row.gateway_port_id) if row.gateway_port_id else None
-    row.gateway_port_id = row.gateway_network_id = None
+    row.gateway_port_id = row.gateway_network_id = row.gateway_qos_policy_id = None
     tx.flush()
     if port is not None:
         tx.delete(port)

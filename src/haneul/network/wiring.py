@@ -24,15 +24,18 @@ from haneul.host.contract import (
     NetworkSpec,
     PortForwarding,
     PortSpec,
+    Qos,
     RouterInterface,
     RouterSpec,
     SecurityGroupSpec,
     SecurityRule,
     SubnetSpec,
+    Tagged,
 )
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.database import Transaction
 from haneul.kernel.tasks import Again
+from haneul.network import carrying, limits
 from haneul.network.model import (
     AllocationRow,
     FloatingIpRow,
@@ -161,7 +164,8 @@ def turn(cloud: Cloud, host: str) -> Iterator[None]:
 
 def of(tx: Transaction, host: str, ids: FabricIds) -> tuple[FabricState, FabricIds]:
     """What of `ids` belongs on the host, with all it depends on, and what of them does not belong there."""
-    ports = _ports(tx, host, ids.ports)
+    tags = carrying.tags(tx, ids.ports) if ids.ports else {}
+    ports = _ports(tx, host, {*ids.ports, *tags})
     routers = (
         {
             row.id: row
@@ -184,7 +188,7 @@ def of(tx: Transaction, host: str, ids: FabricIds) -> tuple[FabricState, FabricI
     state = FabricState(
         networks=networks,
         security_groups=groups,
-        ports=[_port_spec(port) for port in ports.values()],
+        ports=_port_specs(tx, ports, tags),
         routers=_routers(tx, routers, router_ports, subnets),
     )
     kept = {group.id for group in groups}
@@ -363,7 +367,7 @@ def _with_prefix(ip: str, subnet: SubnetRow) -> str:
 # ---------------------------------------------------------------- ports and groups
 
 
-def _ports(tx: Transaction, host: str, ids: list[str]) -> dict[str, PortRow]:
+def _ports(tx: Transaction, host: str, ids: Iterable[str]) -> dict[str, PortRow]:
     if not ids:
         return {}
     return {
@@ -371,7 +375,12 @@ def _ports(tx: Transaction, host: str, ids: list[str]) -> dict[str, PortRow]:
     }
 
 
-def _port_spec(port: PortRow) -> PortSpec:
+def _port_specs(tx: Transaction, ports: dict[str, PortRow], tags: dict[str, Tagged]) -> list[PortSpec]:
+    qos = limits.of_ports(tx, ports.values())
+    return [_port_spec(port, qos.get(port.id), tags.get(port.id)) for port in ports.values()]
+
+
+def _port_spec(port: PortRow, qos: Qos | None, tagged: Tagged | None) -> PortSpec:
     first = next((row.ip_address for row in port.allocations), "")
     return PortSpec(
         id=port.id,
@@ -390,6 +399,8 @@ def _port_spec(port: PortRow) -> PortSpec:
             for option in port.extra_dhcp_opts
         ],
         server_id=port.device_id if port.device_owner.startswith("compute:") else None,
+        qos=qos,
+        tagged=tagged,
     )
 
 
@@ -544,6 +555,7 @@ def _routers(
     ):
         floating[router or ""].append(FloatingIP(id=id, floating_ip=ip, fixed_ip=fixed or ""))
     forwardings = _forwardings(tx, routers)
+    limited = _limits(tx, routers, ports)
     specs = []
     for row in routers.values():
         mine = [port for port in ports if port.device_id == row.id]
@@ -558,10 +570,37 @@ def _routers(
                 gateway_ips=_next_hops(gateway, subnets) if gateway is not None else [],
                 floating_ips=floating[row.id],
                 forwardings=forwardings.get(row.id, []),
+                limits=limited.get(row.id, {}),
                 routes=[HostRoute(route["destination"], route["nexthop"]) for route in row.routes],
             )
         )
     return specs
+
+
+def _limits(tx: Transaction, routers: dict[str, RouterRow], ports: list[PortRow]) -> dict[str, dict[str, Qos]]:
+    """Of each router's public addresses: by a policy of their own, or their network's."""
+    public = [
+        (row.id, row.gateway_network_id, entry.ip_address, row.gateway_qos_policy_id)
+        for row in routers.values()
+        for port in ports
+        if port.id == row.gateway_port_id
+        for entry in port.allocations
+    ]
+    public += tx.execute(
+        select(
+            FloatingIpRow.router_id,
+            FloatingIpRow.floating_network_id,
+            FloatingIpRow.floating_ip_address,
+            FloatingIpRow.qos_policy_id,
+        ).where(FloatingIpRow.router_id.in_(routers))
+    ).all()
+    inherited = limits.of_networks(tx, {network for _, network, _, _ in public})
+    meant = limits.of_policies(tx, {policy or inherited.get(network) for _, network, _, policy in public})
+    found: dict[str, dict[str, Qos]] = defaultdict(dict)
+    for router, network, address, policy in public:
+        if qos := meant.get(policy or inherited.get(network, "")):
+            found[router][address] = qos
+    return found
 
 
 def _forwardings(tx: Transaction, routers: Iterable[str]) -> dict[str, list[PortForwarding]]:

@@ -15,6 +15,8 @@ from haneul.network.api import (
     networks,
     port_forwardings,
     ports,
+    qos_policies,
+    qos_rules,
     quotas,
     rbac,
     routers,
@@ -23,6 +25,7 @@ from haneul.network.api import (
     subnets,
     tags,
     topologies,
+    trunks,
 )
 
 service = Service(
@@ -48,6 +51,9 @@ service = Service(
         flavors.routes,
         topologies.routes,
         network_segments.routes,
+        qos_policies.routes,
+        qos_rules.routes,
+        trunks.routes,
         extensions.routes,
     ],
 )

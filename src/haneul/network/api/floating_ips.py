@@ -10,7 +10,7 @@ from sqlalchemy import select
 from haneul.kernel.database import Transaction
 from haneul.kernel.wire.call import Call
 from haneul.kernel.wire.routes import Routes
-from haneul.network import access, floating_ips, port_forwardings
+from haneul.network import access, floating_ips, limits, port_forwardings
 from haneul.network.api import attributes, bodies, lists
 from haneul.network.api import port_forwardings as forwardings_api
 from haneul.network.api.networks import Name, Project
@@ -31,6 +31,7 @@ READ_ONLY = frozenset(
         "project_id",
         "tenant_id",
         "port_details",
+        "qos_network_policy_id",
     }
 )
 
@@ -39,6 +40,7 @@ class UpdateFloatingIp(Struct, kw_only=True, forbid_unknown_fields=True):
     description: Name | UnsetType = UNSET
     port_id: str | None | UnsetType = UNSET
     fixed_ip_address: str | None | UnsetType = UNSET
+    qos_policy_id: str | None | UnsetType = UNSET
     router_id: str | None | UnsetType = UNSET
 
 
@@ -83,6 +85,7 @@ def view(tx: Transaction, rows: list[FloatingIpRow]) -> list[dict[str, Any]]:
     )
     forwardings = port_forwardings.of(tx, [row.id for row in rows if row.router_id and not row.port_id])
     found = []
+    policies = limits.of_networks(tx, {row.floating_network_id for row in rows}) if rows else {}
     for row in rows:
         entry = {
             **attributes.standard(row),
@@ -94,6 +97,8 @@ def view(tx: Transaction, rows: list[FloatingIpRow]) -> list[dict[str, Any]]:
             "status": row.status,
             "dns_name": row.dns_name,
             "dns_domain": row.dns_domain,
+            "qos_policy_id": row.qos_policy_id,
+            "qos_network_policy_id": policies.get(row.floating_network_id),
             "port_details": details.get(row.port_id or ""),
             "port_forwardings": [forwardings_api.brief(entry) for entry in forwardings.get(row.id, [])],
         }
@@ -119,6 +124,7 @@ LISTING = lists.Listing(
                 "fixed_ip_address",
                 "router_id",
                 "status",
+                "qos_policy_id",
             )
         },
     },
@@ -172,7 +178,7 @@ def _create(call: Call, new: CreateFloatingIp) -> FloatingIpRow:
         port_id=new.port_id or None,
         fixed_ip_address=new.fixed_ip_address or None,
         router_id=new.router_id or None,
-        **attributes.columns(new, {name: name for name in ("description", "dns_name", "dns_domain")}),
+        **attributes.columns(new, {name: name for name in ("description", "dns_name", "dns_domain", "qos_policy_id")}),
     )
 
 
@@ -181,6 +187,8 @@ def update(call: Call, row: FloatingIpRow, body: bodies.Body) -> dict[str, Any]:
     new = bodies.one(body, "floatingip", UpdateFloatingIp, read_only=READ_ONLY)
     attributes.constrain(call, row)
     port = new.port_id if new.port_id != "" else None
+    if not body["floatingip"]:
+        port = None  # an empty object takes it off its port, as ever in Neutron
     return _one(
         call,
         floating_ips.update(
@@ -190,7 +198,7 @@ def update(call: Call, row: FloatingIpRow, body: bodies.Body) -> dict[str, Any]:
             port_id=port,
             fixed_ip_address=new.fixed_ip_address,
             router_id=new.router_id or None,
-            **attributes.columns(new, {"description": "description"}),
+            **attributes.columns(new, {"description": "description", "qos_policy_id": "qos_policy_id"}),
         ),
     )
 
@@ -201,7 +209,8 @@ def delete(call: Call, row: FloatingIpRow) -> None:
     floating_ips.delete(call.tx, row)
 
 
-@routes.get("/floatingip_pools", rule="get_floatingip")
+@routes.get("/floatingip_pools", rule="get_floatingip_pool")
+@routes.get("/floatingip-pools", rule="get_floatingip_pool")  # where Neutron itself has them
 def pools(call: Call) -> dict[str, Any]:
     """The subnets that floating IPs can come from."""
     rows = call.tx.execute(

@@ -18,7 +18,9 @@ from haneul.network.model import NetworkRow, SubnetRow
 routes = Routes()
 Name = Annotated[str, Meta(max_length=255)]
 _LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-DnsName = Annotated[str, Meta(max_length=255, pattern=rf"\A({_LABEL}(\.{_LABEL})*\.?)?\Z")]  # ends up in dnsmasq's files
+DnsName = Annotated[
+    str, Meta(max_length=255, pattern=rf"\A({_LABEL}(\.{_LABEL})*\.?)?\Z")
+]  # ends up in dnsmasq's files
 Project = Annotated[str, Meta(max_length=255)]
 READ_ONLY = frozenset(
     {
@@ -49,6 +51,7 @@ class UpdateNetwork(Struct, kw_only=True, forbid_unknown_fields=True):
     port_security_enabled: bool | UnsetType = UNSET
     mtu: Annotated[int, Meta(ge=0, le=65535)] | None | UnsetType = UNSET
     dns_domain: DnsName | UnsetType = UNSET
+    qos_policy_id: str | None | UnsetType = UNSET
     network_type: str | None | UnsetType = field(default=UNSET, name="provider:network_type")
     physical_network: str | None | UnsetType = field(default=UNSET, name="provider:physical_network")
     segmentation_id: int | None | UnsetType = field(default=UNSET, name="provider:segmentation_id")
@@ -58,6 +61,7 @@ class CreateNetwork(UpdateNetwork, kw_only=True, forbid_unknown_fields=True):
     project_id: Project | UnsetType = UNSET
     tenant_id: Project | UnsetType = UNSET
     availability_zone_hints: list[str] | UnsetType = UNSET
+    vlan_transparent: bool | None | UnsetType = UNSET
 
 
 _COLUMNS = {
@@ -69,6 +73,7 @@ _COLUMNS = {
         "is_default",
         "port_security_enabled",
         "dns_domain",
+        "qos_policy_id",
         "shared",
         "external",
         "mtu",
@@ -93,6 +98,8 @@ def view(tx: Transaction, rows: list[NetworkRow]) -> list[dict[str, Any]]:
             "availability_zone_hints": row.availability_zone_hints,
             "availability_zones": ["nova"],
             "dns_domain": row.dns_domain,
+            "qos_policy_id": row.qos_policy_id,
+            "vlan_transparent": row.vlan_transparent,
             "ipv4_address_scope": scopes.get((row.id, 4)),
             "ipv6_address_scope": scopes.get((row.id, 6)),
             "provider:network_type": row.type,
@@ -123,6 +130,8 @@ LISTING = lists.Listing(
         "provider:physical_network": NetworkRow.physical_network,
         "provider:segmentation_id": NetworkRow.segmentation_id,
         "shared": NetworkRow.shared,
+        "qos_policy_id": NetworkRow.qos_policy_id,
+        "vlan_transparent": NetworkRow.vlan_transparent,
     },
     filters={
         "router:external": _flag(NetworkRow.external, "router:external"),
@@ -181,7 +190,9 @@ def _create(call: Call, new: CreateNetwork) -> NetworkRow:
     target = {"project_id": project}
     attributes.require(call, "create_network", target)
     attributes.check(call, "create_network", new, target)
-    values = attributes.columns(new, {**_COLUMNS, "availability_zone_hints": "availability_zone_hints"})
+    values = attributes.columns(
+        new, {**_COLUMNS, "availability_zone_hints": "availability_zone_hints", "vlan_transparent": "vlan_transparent"}
+    )
     segment = segments.Wanted(
         new.network_type or None,
         new.physical_network or None,
@@ -203,7 +214,7 @@ def update(call: Call, row: NetworkRow, body: bodies.Body) -> dict[str, Any]:
         row.segmentation_id = segments.allocate(
             call.tx, segments.Wanted(row.type, row.physical_network, new.segmentation_id)
         ).segmentation_id
-    return _one(call, networks.update(call.tx, row, attributes.columns(new, _COLUMNS)))
+    return _one(call, networks.update(call.tx, call.context, row, attributes.columns(new, _COLUMNS)))
 
 
 @routes.delete("/networks/{network_id}", rule="delete_network", target=loaded)

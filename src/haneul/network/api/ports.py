@@ -13,7 +13,7 @@ from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest
 from haneul.kernel.wire.call import Call
 from haneul.kernel.wire.routes import Routes
-from haneul.network import access, networks, ports
+from haneul.network import access, carrying, limits, networks, ports
 from haneul.network.addresses import Wish
 from haneul.network.api import attributes, bodies, lists
 from haneul.network.api.networks import DnsName, Name, Project
@@ -35,6 +35,8 @@ READ_ONLY = frozenset(
         "binding:vif_details",
         "dns_assignment",
         "resource_request",
+        "qos_network_policy_id",
+        "trunk_details",
     }
 )
 
@@ -71,6 +73,7 @@ class UpdatePort(Struct, kw_only=True, forbid_unknown_fields=True):
     vnic_type: Literal["normal"] | UnsetType = field(default=UNSET, name="binding:vnic_type")
     profile: dict[str, Any] | None | UnsetType = field(default=UNSET, name="binding:profile")
     dns_name: DnsName | UnsetType = UNSET
+    qos_policy_id: str | None | UnsetType = UNSET
 
 
 class CreatePort(UpdatePort, kw_only=True, forbid_unknown_fields=True):
@@ -102,6 +105,7 @@ _SHOWN = (
     "allowed_address_pairs",
     "extra_dhcp_opts",
     "dns_name",
+    "qos_policy_id",
 )
 _LIGHT = tuple(getattr(PortRow, name) for name in _SHOWN)
 _of_port = attrgetter(*_SHOWN)
@@ -119,7 +123,20 @@ def view(tx: Transaction, rows: list[Any]) -> list[dict[str, Any]]:
     """Of PortRows, or of a list's light rows, whose addresses and groups are read here."""
     domain = tx.cloud.config.network.dns_domain
     ips, groups = _details(tx, rows)
-    return [_view(row, ips[row.id], groups[row.id], domain) for row in rows]
+    found = [_view(row, ips[row.id], groups[row.id], domain) for row in rows]
+    if found:
+        _add_services(tx, found)
+    return found
+
+
+def _add_services(tx: Transaction, views: list[dict[str, Any]]) -> None:
+    """What other services say of ports: a trunk's details are there only on a trunk's parent."""
+    policies = limits.of_networks(tx, {view["network_id"] for view in views})
+    trunks = carrying.details(tx, [view["id"] for view in views])
+    for view in views:
+        view["qos_network_policy_id"] = policies.get(view["network_id"])
+        if view["id"] in trunks:
+            view["trunk_details"] = trunks[view["id"]]
 
 
 def _details(tx: Transaction, rows: list[Any]) -> tuple[dict[str, list[dict[str, str]]], dict[str, list[str]]]:
@@ -158,6 +175,7 @@ def _view(row: Any, ips: list[dict[str, str]], groups: list[str], domain: str) -
         pairs,
         options,
         dns_name,
+        policy,
     ) = _of_port(row) if isinstance(row, PortRow) else row
     return {
         "id": id,
@@ -187,6 +205,7 @@ def _view(row: Any, ips: list[dict[str, str]], groups: list[str], domain: str) -
         "binding:profile": profile,
         "binding:vif_type": "bridge" if host else "unbound",
         "binding:vif_details": {"port_filter": True, "connectivity": "l2"} if host else {},
+        "qos_policy_id": policy,
         "resource_request": None,
     }
 
@@ -234,6 +253,7 @@ LISTING = lists.Listing(
                 "device_owner",
                 "port_security_enabled",
                 "dns_name",
+                "qos_policy_id",
             )
         },
         "binding:host_id": PortRow.host,
@@ -313,6 +333,7 @@ def _values(new: UpdatePort) -> dict[str, Any]:
                 "host",
                 "vnic_type",
                 "dns_name",
+                "qos_policy_id",
                 "tags",
             )
             if hasattr(new, name)

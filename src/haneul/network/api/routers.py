@@ -39,6 +39,7 @@ class GatewayInfo(Struct, forbid_unknown_fields=True):
     network_id: str | UnsetType = UNSET
     enable_snat: bool | UnsetType = UNSET
     external_fixed_ips: list[FixedIp] | UnsetType = UNSET
+    qos_policy_id: str | None | UnsetType = UNSET
 
 
 class CreateRouter(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -104,7 +105,12 @@ def view(tx: Transaction, rows: list[RouterRow]) -> list[dict[str, Any]]:
 def _gateway(row: RouterRow, port: PortRow | None) -> dict[str, Any] | None:
     if port is None:
         return None
-    return {"network_id": row.gateway_network_id, "enable_snat": row.enable_snat, "external_fixed_ips": port.fixed_ips}
+    return {
+        "network_id": row.gateway_network_id,
+        "enable_snat": row.enable_snat,
+        "external_fixed_ips": port.fixed_ips,
+        "qos_policy_id": row.gateway_qos_policy_id,
+    }
 
 
 LISTING = lists.Listing(
@@ -137,7 +143,12 @@ def loaded(call: Call) -> RouterRow:
 
 def _wanted(info: GatewayInfo | None, row: RouterRow | None) -> routers.Gateway | None:
     """An empty object takes the gateway away; one without a network means the network that it has."""
-    if info is None or (info.network_id is UNSET and info.enable_snat is UNSET and info.external_fixed_ips is UNSET):
+    if info is None or (
+        info.network_id is UNSET
+        and info.enable_snat is UNSET
+        and info.external_fixed_ips is UNSET
+        and info.qos_policy_id is UNSET
+    ):
         return None
     network = info.network_id if info.network_id is not UNSET else row.gateway_network_id if row else None
     if network is None:
@@ -145,6 +156,7 @@ def _wanted(info: GatewayInfo | None, row: RouterRow | None) -> routers.Gateway 
     return routers.Gateway(
         network_id=network,
         enable_snat=info.enable_snat,
+        qos_policy_id=info.qos_policy_id,
         external_fixed_ips=UNSET
         if info.external_fixed_ips is UNSET
         else [Wish(entry.subnet_id or None, entry.ip_address or None) for entry in info.external_fixed_ips],

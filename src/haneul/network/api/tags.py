@@ -8,7 +8,18 @@ from typing import Any
 from haneul.kernel.errors import BadRequest
 from haneul.kernel.wire.call import Call
 from haneul.kernel.wire.routes import Routes
-from haneul.network.api import bodies, floating_ips, networks, ports, routers, security_groups, subnet_pools, subnets
+from haneul.network.api import (
+    bodies,
+    floating_ips,
+    networks,
+    ports,
+    qos_policies,
+    routers,
+    security_groups,
+    subnet_pools,
+    subnets,
+    trunks,
+)
 from haneul.network.errors import BadAttribute, TagNotFound
 
 routes = Routes()
@@ -20,6 +31,8 @@ _COLLECTIONS: dict[str, tuple[str, str, Callable[[Call], Any]]] = {
     "routers": ("router_id", "router", routers.loaded),
     "floatingips": ("floatingip_id", "floatingip", floating_ips.loaded),
     "security-groups": ("security_group_id", "security_group", security_groups.loaded),
+    "policies": ("qos_policy_id", "policy", qos_policies.loaded),
+    "trunks": ("trunk_id", "trunk", trunks.loaded),
     "subnetpools": ("subnetpool_id", "subnetpool", subnet_pools.loaded),
 }
 

@@ -14,7 +14,7 @@ from haneul.host.contract import FabricIds, FabricState
 from haneul.kernel.database import Transaction
 from haneul.kernel.tasks import Fault, Task, TaskRow, Work
 from haneul.kernel.tasks.model import ACTIVE
-from haneul.network import wiring
+from haneul.network import carrying, wiring
 from haneul.network.model import ChangeRow, FloatingIpRow, PortRow
 
 
@@ -97,6 +97,7 @@ def applied(tx: Transaction, host: str, state: FabricState) -> None:
             .values(status="ACTIVE")
             .execution_options(synchronize_session=False)
         )
+        carrying.plugged(tx, [port.id for port in state.ports])
     floating = [
         id
         for router in state.routers

@@ -74,20 +74,18 @@ def _element(table: str, port_id: str, tap: str) -> str:
 
 
 def of_router(table: str, router: RouterSpec) -> list[str]:
-    """Limits of floating IPs and of the gateway's addresses, on the gateway's link: before the destination is translated,
-    and after the source is."""
+    """Limits of public addresses, on the gateway's link: before the destination is translated, and after the source is."""
     if router.gateway is None:
         return []
-    wanted = [(str(ipaddress.ip_address(floating.floating_ip)), floating.qos) for floating in router.floating_ips]
-    wanted += [(str(ipaddress.ip_interface(text).ip), router.gateway_qos) for text in router.gateway.ips]
     link = names.gateway_link(router.gateway.port_id)
     rules: list[str] = []
-    for address, qos in wanted:
+    for text, qos in router.limits.items():
+        address = str(ipaddress.ip_address(text))
         family = "ip6" if ":" in address else "ip"
         rules += [f'limit-in iifname "{link}" {family} daddr {address} {match} drop'
-                  for match in limits(qos.ingress if qos else None)]
+                  for match in limits(qos.ingress)]
         rules += [f'limit-out oifname "{link}" {family} saddr {address} {match} drop'
-                  for match in limits(qos.egress if qos else None)]
+                  for match in limits(qos.egress)]
     if not rules:
         return []
     return [f"add chain {table} limit-in {{ type filter hook prerouting priority -150; policy accept; }}",

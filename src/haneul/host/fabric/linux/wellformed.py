@@ -72,8 +72,9 @@ def _router(router: RouterSpec) -> None:
     for floating in router.floating_ips:
         ipaddress.IPv4Address(floating.floating_ip)
         ipaddress.IPv4Address(floating.fixed_ip)
-        qos.check(floating.qos)
-    qos.check(router.gateway_qos)
+    for address, limit in router.limits.items():
+        ipaddress.ip_address(address)
+        qos.check(limit)
     for forwarding in router.forwardings:
         ipaddress.IPv4Address(forwarding.floating_ip)
         ipaddress.IPv4Address(forwarding.fixed_ip)
