@@ -25,6 +25,7 @@ NOVA, NEUTRON, GLANCE, KEYSTONE = "/compute/v2.1", "/network/v2.0", "/image/v2",
 FLAVORS = {"m1.nano": (1, 128, 1), "m1.micro": (1, 192, 1), "m1.tiny": (1, 256, 1), "m1.small": (1, 512, 5),
            "m1.medium": (2, 2048, 10), "m1.large": (4, 8192, 40)}  # vCPUs, MiB, GiB
 PRIVATE = "10.0.0.0/24"
+POOL = "10.128.0.0/10"
 USER = "cirros"  # of the guest image
 
 
@@ -96,14 +97,19 @@ def flavor(api: Api, name: str) -> str:
 
 
 def public_network(api: Api, config: Config) -> str:
+    """Its id. It is the default outside, and there is a pool to cut subnets from: who asks for a network gets one."""
     networks, subnets = f"{NEUTRON}/networks", f"{NEUTRON}/subnets"
     network = api.ensure(networks, "network", {
-        "name": "public", "router:external": True, "provider:network_type": "flat",
+        "name": "public", "router:external": True, "is_default": True, "provider:network_type": "flat",
         "provider:physical_network": config.network.flat_networks[0]}, name="public", project_id=api.project_id)
     cidr = ipaddress.ip_network(config.network.public_cidr)
     api.ensure(subnets, "subnet", {
         "name": "public-subnet", "network_id": network["id"], "ip_version": cidr.version, "cidr": str(cidr),
         "gateway_ip": str(cidr[1]), "enable_dhcp": False}, network_id=network["id"])
+    if not api.get(f"{NEUTRON}/subnetpools", is_default="True", ip_version="4")["subnetpools"]:
+        api.post(f"{NEUTRON}/subnetpools", {"subnetpool": {
+            "name": "shared-default-subnetpool-v4", "prefixes": [POOL], "default_prefixlen": 26, "is_default": True,
+            "shared": True}})
     return network["id"]
 
 
