@@ -101,7 +101,7 @@ def test_a_deleted_token_is_void_and_others_are_not(world: Any) -> None:
     (b'{"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "admin"}}}}}', 400),
     (b'{"auth": {"identity": {"methods": ["password"], "password": {"user": {"id": 7, "password": "x"}}}}}', 400),
     (b'{"auth": {"identity": {"methods": ["token"], "token": {"id": "x"}}, "scope": {"system": {"all": true}, '
-     b'"domain": {"id": "default"}}}}', 401),
+     b'"domain": {"id": "default"}}}}', 404),
 ])
 def test_malformed_log_ins(world: Any, body: bytes, status: int) -> None:
     answer = world.plain.post("/auth/tokens", content=body)

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+import identity_things
 from haneul.kernel.wire.routes import Route, Service
 from haneul.kernel.wire.versions import text
 from running import RunningCloud, wait_until
@@ -193,6 +194,11 @@ class Things:
             "name": name, "access_rules": [{"service": "identity", "method": "GET", "path": f"/v3/{name}"}]}},
             "application_credential")
         ids["credential_id"], ids["identity.users.rule_id"] = made["id"], made["access_rules"][0]["id"]
+        ids.update({f"identity.{name}": id for name, id in identity_things.extensions(
+            lambda path, body: self.make(self.admin, prefix + path, body), ids["identity.service_id"],
+            ids["identity.project_id"]).items()})
+        ids["trust_id"] = identity_things.trust(lambda path, body: self.make(self.member, prefix + path, body), ids["user_id"],
+                                                ids["identity.user_id"], ids["project_id"])
 
     def _placement(self) -> None:
         answer = self.admin.post("/placement/resource_providers", json={"name": f"made-{self.number}"},

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import identity_things
 from haneul.identity import authentication, passwords
 
 
@@ -117,16 +118,24 @@ def test_13_forged_targets_change_no_decision_CVE_2026_42999(world: Any) -> None
            "policy_id": world.call("POST", "/policies", 201, {"policy": {"type": "t", "blob": "{}"}})["policy"]["id"],
            "stored_id": world.call("POST", "/credentials", 201, {"credential": {
                "user_id": victim["id"], "type": "t", "blob": "b"}})["credential"]["id"]}
+    ids |= identity_things.extensions(lambda path, body: world.call("POST", path, 201, body), ids["service_id"], theirs["id"])
+    world.grant(victim, f"projects/{theirs['id']}")
+    trustor = world.client(world.token(victim, {"project": {"id": theirs["id"]}}))
+    ids["trust_id"] = identity_things.trust(lambda path, body: trustor.post(path, json=body).json(), victim["id"],
+                                            world.me["user"]["id"], theirs["id"])
     mine = {"id": user["id"], "user_id": user["id"], "project_id": project["id"], "domain_id": "default"}
     target = {"target": {"user": mine, "project": {**mine, "id": project["id"]}, "domain": {"id": "default"}, "token": mine},
               "target.user.id": user["id"], "target.project.id": project["id"], "target.token.user_id": user["id"],
               "user_id": user["id"], "project_id": project["id"], "system_scope": "all", "role": "admin", "roles": ["admin"]}
     body = {**target, **{word: {"name": "forged", **mine, **target} for word in (
-        "user", "project", "domain", "group", "role", "region", "service", "endpoint", "application_credential")}}
+        "user", "project", "domain", "group", "role", "region", "service", "endpoint", "application_credential",
+        "endpoint_group", "consumer", "config", "trust")}}
     query = {key: value for key, value in target.items() if isinstance(value, str)}
     service = next(service for service in world.cloud.cloud.services if service.type == "identity")
     free = {"identity:get_auth_catalog", "identity:get_auth_projects", "identity:get_auth_domains", "identity:get_auth_system",
-            "identity:list_regions", "identity:get_region", "identity:list_credentials", "identity:create_credential"}
+            "identity:list_regions", "identity:get_region", "identity:list_credentials", "identity:create_credential",
+            "identity:create_trust", "identity:get_limit_model", "identity:list_limits", "identity:get_registered_limit",
+            "identity:list_registered_limits", "identity:get_security_compliance_domain_config"}
     client, tried = world.client(token), 0
     for routes in service.routes:
         for route in routes.items:
@@ -195,7 +204,7 @@ def test_15_expiry_never_grows_along_a_chain_CVE_2026_44394_CVE_2012_5563(world:
         assert answer.json()["token"]["audit_ids"][-1] == first["audit_ids"][0]
         token = answer.headers["X-Subject-Token"]
     monkeypatch.setattr(clock, "seconds", lambda: real() + 3601)
-    assert world.by_token(token).status_code == 401
+    assert world.by_token(token).status_code == 404
 
 
 def test_15_password_with_token_does_not_extend_it(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +221,7 @@ def test_15_password_with_token_does_not_extend_it(world: Any, monkeypatch: pyte
 def test_15_a_revoked_token_yields_no_other_CVE_2015_7546(world: Any) -> None:
     _, project, token = world.somebody()
     world.client(token).delete("/auth/tokens", headers={"X-Subject-Token": token})
-    assert world.by_token(token, {"project": {"id": project["id"]}}).status_code == 401
+    assert world.by_token(token, {"project": {"id": project["id"]}}).status_code == 404
     assert not world.holds(token)
     for spelling in (token + "=", token + "=="):  # another spelling is not another token
         assert world.plain.get("/auth/projects", headers={"X-Auth-Token": spelling}).status_code == 401

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
-from haneul.identity import passwords, trusts
+from haneul.identity import password_rules, passwords, trusts
 from haneul.identity.lookup import refuse
 from haneul.identity.model import ApplicationCredential, Failure, Password, Project, Trust, User
 from haneul.identity.standing import UNSCOPED, Scope, Standing
@@ -192,13 +192,17 @@ def _right_password(cloud: Cloud, reference: UserRef, given: str) -> User | None
         enabled = user is not None and user.enabled and _domain_enabled(tx, user.domain_id)
     right = passwords.matches(given[:passwords.MAXIMUM], stored or passwords.dummy(settings.bcrypt_rounds))
     locked = user is not None and _locked(settings, user, failure)
-    if user is None or stored is None or not right or not enabled or locked:
+    away = user is not None and password_rules.inactive(settings, user)
+    if user is None or stored is None or not right or not enabled or locked or away:
         if user is not None and not right and not locked and settings.lockout_failures:
             _count_failure(cloud, user.id)
         return None
-    if failure is not None:
+    note = password_rules.to_note(settings, user)
+    if failure is not None or note:
         with cloud.database.write() as tx:
             tx.execute(delete(Failure).where(Failure.user_id == user.id))
+            if note:  # a statement: what is cached of tokens does not depend on it
+                tx.execute(update(User).where(User.id == user.id).values(last_active_at=clock.now()))
     return user
 
 
@@ -208,7 +212,7 @@ def _by_token(cloud: Cloud, identity: Identity) -> Proof:
                          "either malformed or otherwise incorrect. The client is assumed to be in error.")
     entry = cloud.get(Tokens).entry(identity.token.id)
     if entry is None:
-        raise Unauthorized()
+        raise NotFound("Failed to validate token")  # not 401: as Keystone answers for a token that it was given to look at
     claims = entry.claims
     if claims.trust_id is not None or claims.oauth_token_id is not None:
         kind = "trust" if claims.trust_id is not None else "OAuth"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from haneul.identity.model import (
 )
 from haneul.identity.tokens import Tokens
 from haneul.kernel import clock, ids
+from haneul.kernel.config import ConfigError
 from haneul.kernel.database import Transaction
 
 if TYPE_CHECKING:
@@ -41,6 +43,10 @@ UNVERSIONED = frozenset({"identity", "network", "image"})
 
 def prepare(cloud: Cloud) -> None:
     settings = cloud.config.identity
+    try:
+        re.compile(settings.password_regex)
+    except re.error as error:
+        raise ConfigError(f"identity.password_regex: {error}") from error
     keys = Keys(cloud.paths.fernet_keys, settings.max_active_keys)
     cloud.put(keys)
     with cloud.database.read() as tx:

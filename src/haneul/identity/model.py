@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     event,
+    false,
     text,
     update,
 )
@@ -126,6 +127,7 @@ class Password(Base):
     user_id: Mapped[str] = mapped_column(Id, ForeignKey("identity_users.id", ondelete="CASCADE"), index=True)
     hash: Mapped[str] = mapped_column(String(255))
     created_at: Mapped[datetime]
+    self_service: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())  # chosen by the user
 
 
 class Failure(Base):

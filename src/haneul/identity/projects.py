@@ -122,7 +122,7 @@ def _switch(tx: Transaction, project: Project, enabled: bool) -> None:
             raise refuse(f"Cannot disable project {project.id} since its subtree contains enabled projects.")
     project.enabled = enabled
     if not enabled:
-        revoke(tx, project.id)
+        revoke(tx, project.id, "domain_id" if project.is_domain else "project_id")
 
 
 def remove(tx: Transaction, project: Project) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import delete, select
 
-from haneul.identity import passwords
+from haneul.identity import password_rules
 from haneul.identity.lookup import duplicate, keep, merge_options, refuse, require, same_domain
 from haneul.identity.model import Assignment, Failure, Password, Project, User, bump
 from haneul.identity.revocations import revoke
@@ -40,6 +40,7 @@ def create(tx: Transaction, fields: Fields, domain: Project, extra: dict[str, An
                 options=_options({}, fields.options))
     keep(tx, user, word="user", details=duplicate(name, domain.id))
     if password_hash is not None:
+        user.password_expires_at = password_rules.expiry(tx.cloud.config.identity, user, own=False)
         tx.add(Password(user_id=user.id, hash=password_hash, created_at=clock.now()))
     return user
 
@@ -53,8 +54,9 @@ def change(tx: Transaction, user_id: str, fields: Fields, extra: dict[str, Any],
     if isinstance(fields.enabled, bool) and fields.enabled != user.enabled:
         user.enabled = fields.enabled
         if not user.enabled:
-            revoke(tx, user.id)
+            revoke(tx, user.id, "user_id")
         else:
+            user.last_active_at = clock.now()
             tx.execute(delete(Failure).where(Failure.user_id == user.id))
     if fields.default_project_id is not UNSET:
         user.default_project_id = _default_project(tx, fields.default_project_id)
@@ -68,14 +70,17 @@ def change(tx: Transaction, user_id: str, fields: Fields, extra: dict[str, Any],
     return user
 
 
-def set_password(tx: Transaction, user: User, password_hash: str) -> None:
-    most = tx.cloud.config.identity.unique_last_passwords
-    tx.add(Password(user_id=user.id, hash=password_hash, created_at=clock.now()))
+def set_password(tx: Transaction, user: User, password_hash: str, *, own: bool = False) -> None:
+    """`own`: chosen by the user, not by an administrator."""
+    settings = tx.cloud.config.identity
+    most = settings.unique_last_passwords
+    tx.add(Password(user_id=user.id, hash=password_hash, created_at=clock.now(), self_service=own))
+    user.password_expires_at = password_rules.expiry(settings, user, own=own)
     tx.flush()
     newest = select(Password.id).where(Password.user_id == user.id).order_by(Password.id.desc()).limit(max(1, most))
     tx.execute(delete(Password).where(Password.user_id == user.id, Password.id.not_in(list(tx.execute(newest).scalars()))))
     tx.execute(delete(Failure).where(Failure.user_id == user.id))
-    revoke(tx, user.id)
+    revoke(tx, user.id, "user_id")
 
 
 def history(tx: Transaction, user_id: str) -> list[str]:
@@ -98,14 +103,12 @@ def name_of(tx: Transaction, user_ids: Iterable[str]) -> dict[str, str]:
 
 
 def revoke_tokens(tx: Transaction, user: User) -> None:
-    revoke(tx, user.id)
+    revoke(tx, user.id, "user_id")
     bump(tx)
 
 
-def check_password(password: object) -> str:
-    if not isinstance(password, str) or not password or len(password) > passwords.MAXIMUM:
-        raise BadRequest(f"Invalid input for field 'password': it must have 1 to {passwords.MAXIMUM} characters.")
-    return password
+def newest_password(tx: Transaction, user_id: str) -> Password | None:
+    return tx.execute(select(Password).where(Password.user_id == user_id).order_by(Password.id.desc()).limit(1)).scalar()
 
 
 def _name(name: str | UnsetType) -> str:
@@ -136,7 +139,8 @@ def _options(old: dict[str, Any], new: dict[str, Any] | UnsetType) -> dict[str, 
             continue
         if name == "multi_factor_auth_rules":
             right = isinstance(value, list) and all(
-                isinstance(rule, list) and all(isinstance(method, str) for method in rule) for rule in value)
+                isinstance(rule, list) and rule and all(isinstance(method, str) for method in rule)
+                and len(set(rule)) == len(rule) and value.count(rule) == 1 for rule in value)
         else:
             right = isinstance(value, bool)
         if not right:

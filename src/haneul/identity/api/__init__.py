@@ -10,8 +10,10 @@ from haneul.identity.api import (
     domains,
     ec2_credentials,
     endpoint_groups,
+    endpoint_policies,
     grants,
     groups,
+    key_login,
     limits,
     projects,
     role_assignments,
@@ -28,4 +30,4 @@ service = Service(
     routes=[auth.routes, domains.routes, projects.routes, users.routes, groups.routes, roles.routes, grants.routes,
             role_assignments.routes, directory.routes, application_credentials.routes, credentials.routes,
             ec2_credentials.routes, trusts.routes, domain_config.routes, limits.routes,
-            endpoint_groups.routes, consumers.routes])
+            endpoint_groups.routes, endpoint_policies.routes, consumers.routes, key_login.routes])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 from sqlalchemy import select
 
-from haneul.identity import authentication, standing
+from haneul.identity import authentication, revocations, standing
 from haneul.identity.api.lists import switch
-from haneul.identity.api.views import collection, domain_view, project_view
+from haneul.identity.api.views import collection, domain_view, link, project_view
 from haneul.identity.model import Project
+from haneul.identity.moments import parsed
 from haneul.identity.revocations import revoke
 from haneul.identity.tokens import LONGEST, Entry, Tokens
 from haneul.kernel.errors import Forbidden, NotFound
@@ -70,7 +72,7 @@ def _revocable(call: Call) -> dict[str, Any]:
 
 @routes.delete("/auth/tokens", "identity:revoke_token", target=_revocable)
 def void(call: Call, found: dict[str, Any]) -> None:
-    revoke(call.tx, found["entry"].claims.audit_ids[0])
+    revoke(call.tx, found["entry"].claims.audit_ids[0], "audit_id")
 
 
 @routes.get("/auth/catalog", "identity:get_auth_catalog")
@@ -105,3 +107,10 @@ def system(call: Call) -> dict[str, Any]:
     assert call.context.user_id is not None
     held = standing.held(call.tx, call.context.user_id, standing.Scope(standing.SYSTEM, ""))
     return collection(call, "system", [{"all": True}] if held else [])
+
+
+@routes.get("/OS-REVOKE/events", "identity:list_revoke_events")
+def events(call: Call) -> dict[str, Any]:
+    since = parsed(call.argument("since"))
+    found = revocations.events(call.tx, None if since is None else since.replace(tzinfo=UTC).timestamp())
+    return {"events": found, "links": {"next": None, "previous": None, **link(call, "OS-REVOKE", "events")}}

@@ -82,7 +82,7 @@ class PolicyFields(Struct):
     blob: Any = UNSET
 
 
-def _policy_view(call: Call, row: StoredPolicy) -> dict[str, Any]:
+def policy_view(call: Call, row: StoredPolicy) -> dict[str, Any]:
     return {**row.extra, "id": row.id, "type": row.type, "blob": row.blob, "links": link(call, "policies", row.id)}
 
 
@@ -93,7 +93,7 @@ def _policy(call: Call) -> StoredPolicy:
 @routes.get("/policies", "identity:list_policies")
 def policies(call: Call) -> dict[str, Any]:
     query = filtered(call, select(StoredPolicy), {"type": StoredPolicy.type})
-    return page(call, "policies", query, StoredPolicy.id, lambda rows: [_policy_view(call, row) for row in rows])
+    return page(call, "policies", query, StoredPolicy.id, lambda rows: [policy_view(call, row) for row in rows])
 
 
 @routes.post("/policies", "identity:create_policy", status=201)
@@ -103,12 +103,12 @@ def create_policy(call: Call) -> dict[str, Any]:
         raise BadRequest("Invalid input: 'type' and 'blob' are required properties.")
     row = StoredPolicy(id=ids.new_hex(), type=fields.type, blob=fields.blob, extra=extra)
     call.tx.add(row)
-    return {"policy": _policy_view(call, row)}
+    return {"policy": policy_view(call, row)}
 
 
 @routes.get("/policies/{policy_id}", "identity:get_policy", target=_policy)
 def show_policy(call: Call, row: StoredPolicy) -> dict[str, Any]:
-    return {"policy": _policy_view(call, row)}
+    return {"policy": policy_view(call, row)}
 
 
 @routes.patch("/policies/{policy_id}", "identity:update_policy", target=_policy)
@@ -121,7 +121,7 @@ def update_policy(call: Call, row: StoredPolicy) -> dict[str, Any]:
     if fields.blob is not UNSET:
         row.blob = fields.blob
     row.extra = {**row.extra, **extra}
-    return {"policy": _policy_view(call, row)}
+    return {"policy": policy_view(call, row)}
 
 
 @routes.delete("/policies/{policy_id}", "identity:delete_policy", target=_policy)

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import select
 
-from haneul.identity import authentication, passwords
+from haneul.identity import authentication, password_rules, passwords
 from haneul.identity import users as rules
 from haneul.identity.api import targets
 from haneul.identity.api.bodies import entity
@@ -19,7 +19,7 @@ from haneul.identity.api.groups import group_view
 from haneul.identity.api.lists import filtered, page
 from haneul.identity.api.views import link
 from haneul.identity.lookup import domain as require_domain
-from haneul.identity.lookup import refuse, require
+from haneul.identity.lookup import require
 from haneul.identity.model import Group, Membership, Project, User
 from haneul.kernel import clock
 from haneul.kernel.database import Transaction
@@ -58,7 +58,8 @@ def _new(call: Call) -> dict[str, Any]:
 def _hash(call: Call, fields: rules.Fields) -> str | None:
     if not fields.password:
         return None
-    return passwords.hashed(rules.check_password(fields.password), call.cloud.config.identity.bcrypt_rounds)
+    settings = call.cloud.config.identity
+    return passwords.hashed(password_rules.check(settings, fields.password), settings.bcrypt_rounds)
 
 
 @routes.post("/users", "identity:create_user", target=_new, writes=False, status=201)
@@ -103,22 +104,24 @@ class NewPassword(Struct):
 def change_password(call: Call) -> None:
     """By the old password, not by a token: also for users whose password has expired."""
     fields, _ = entity(call, "user", NewPassword)
-    user_id = call.values["user_id"]
-    chosen = rules.check_password(fields.password)
+    settings, user_id = call.cloud.config.identity, call.values["user_id"]
     user = authentication.by_old_password(call.cloud, user_id, fields.original_password)
     if user is None:
         raise Unauthorized()
     if user.options.get("lock_password"):
-        raise refuse("Changing the password is locked for this user.")
+        raise BadRequest("You cannot change your password at this time due to password policy disallowing password changes. "
+                         "Please contact your administrator to reset your password.")
+    chosen = password_rules.check(settings, fields.password)
     if chosen == fields.original_password:
         raise BadRequest("Password validation error: the new password must differ from the old one.")
     with call.cloud.database.read() as tx:
+        password_rules.check_age(settings, rules.newest_password(tx, user_id))
         old = rules.history(tx, user_id)
     if any(passwords.matches(chosen, stored) for stored in old):
-        raise BadRequest(f"The new password cannot be identical to a previous password. The total number which includes the new "
-                         f"password must be unique is {len(old)}.")
-    hashed = passwords.hashed(chosen, call.cloud.config.identity.bcrypt_rounds)
-    call.cloud.database.transact(lambda tx: rules.set_password(tx, require(tx, User, user_id), hashed))
+        raise BadRequest("The new password cannot be identical to a previous password. The total number which includes the new "
+                         f"password must be unique is {settings.unique_last_passwords}.")
+    hashed = passwords.hashed(chosen, settings.bcrypt_rounds)
+    call.cloud.database.transact(lambda tx: rules.set_password(tx, require(tx, User, user_id), hashed, own=True))
 
 
 @routes.get("/users/{user_id}/groups", "identity:list_groups_for_user", target=targets.user)

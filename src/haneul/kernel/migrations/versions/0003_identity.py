@@ -149,3 +149,6 @@ def upgrade() -> None:
 
     with op.batch_alter_table('identity_users', schema=None) as batch_op:
         batch_op.add_column(sa.Column('last_active_at', sa.DateTime(), nullable=True))
+
+    with op.batch_alter_table('identity_passwords', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('self_service', sa.Boolean(), server_default=sa.false(), nullable=False))
