@@ -22,8 +22,10 @@ HASH = "sha512"  # of everything that the cloud hashes by itself
 
 
 class Validation(Struct, forbid_unknown_fields=True):
-    os_hash_algo: str
-    os_hash_value: str
+    """Both or, as clients send it, neither."""
+
+    os_hash_algo: str = ""
+    os_hash_value: str = ""
 
 
 class NewLocation(Struct, forbid_unknown_fields=True):
@@ -62,6 +64,8 @@ def add(tx: Transaction, context: Context, row: ImageRow, asked: NewLocation) ->
     if stores.web(tx.cloud) is None and "service" not in context.roles:
         raise Forbidden("http store must be enabled to use location API by normal user.")
     known = asked.validation_data or None
+    if known is not None and not known.os_hash_algo and not known.os_hash_value:
+        known = None
     if known is not None:
         _check_hash(known.os_hash_algo, known.os_hash_value)
     name = check_url(tx, asked.url)

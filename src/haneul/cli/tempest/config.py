@@ -61,7 +61,7 @@ def settings(paths: Paths, config: Config, api: Api, workspace: Path, web: str |
         "service-clients": {"http_timeout": 180},
         "service_available": {name: kind in offered for name, kind in SERVICES.items()} | {"horizon": False},
         **_identity(config),
-        **_images(config, web, patience),
+        **_images(api, config, web, patience),
         **(_networks(api, config, patience) if "network" in offered else {}),
         **(_servers(api, paths, config, patience, "block-storage" in offered) if "compute" in offered else {}),
         **(_volumes(api, patience) if "block-storage" in offered else {}),
@@ -87,14 +87,23 @@ def _identity(config: Config) -> dict[str, dict[str, Any]]:
             "security_compliance": rules.lockout_failures > 0 and rules.unique_last_passwords > 0}}
 
 
-def _images(config: Config, web: str | None, patience: int) -> dict[str, dict[str, Any]]:
+def _images(api: Api, config: Config, web: str | None, patience: int) -> dict[str, dict[str, Any]]:
+    """By what the service says of its stores and ways of import. Raw comes first: tests upload noise of the first format."""
+    stores = api.get("/image/v2/info/stores/detail")["stores"]
+    methods = api.get("/image/v2/info/import")["import-methods"]["value"]
+    writable = [store for store in stores if store.get("read-only") != "true"]
     return {
         "image": {"catalog_type": "image", "build_timeout": patience, "build_interval": 1, "hashing_algorithm": "sha512",
-                  "http_image": web or "", "http_qcow2_image": web or "",
-                  "container_formats": "bare", "disk_formats": ["qcow2", "raw", "iso"]},
-        "image-feature-enabled": {"api_v2": True, "import_image": web is not None, "os_glance_reserved": False,
-                                  "image_format_enforcement": config.image.require_format_match,
-                                  "manage_locations": False}}
+                  "http_image": web or "", "http_qcow2_image": web or "", "image_caching_enabled": True,
+                  "container_formats": ["bare", "ami", "ari", "aki", "ovf", "ova"],
+                  "disk_formats": ["raw", "qcow2", "ami", "ari", "aki", "vhd", "vmdk", "vdi", "iso", "vhdx"]},
+        "image-feature-enabled": {"api_v2": True, "import_image": bool(methods) and web is not None, "os_glance_reserved": True,
+                                  "image_format_enforcement": config.image.require_format_match, "image_conversion": False,
+                                  "manage_locations": config.image.show_multiple_locations and web is not None,
+                                  "do_secure_hash": config.image.do_secure_hash,
+                                  # Tempest expects the store of addresses by this name
+                                  "http_store_enabled": web is not None and "web" in [store["id"] for store in stores],
+                                  "store_weight_enabled": len({store["weight"] for store in writable}) > 1}}
 
 
 def _networks(api: Api, config: Config, patience: int) -> dict[str, dict[str, Any]]:
