@@ -370,10 +370,13 @@ class LinuxFabric(Fabric):
     # ------------------------------------------------------------ routers
 
     def _apply_router(self, router: RouterSpec) -> None:
-        networks = self.memory.networks.items
+        networks, before = self.memory.networks.items, self.memory.routers.items.get(router.id)
         self.memory.routers.put(router)
         self._stop_router_metadata(router)
         routers.apply(self.cloud_id, router, networks, self.advertiser(router.id))
+        if before is not None:
+            with inside(names.router_namespace(self.cloud_id, router.id)):
+                sessions.end_translated(before, router)
         self._serve_router_metadata(router)
 
     def _serve_router_metadata(self, router: RouterSpec) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from haneul.host.contract import PortSpec, SecurityGroupSpec, SecurityRule
+from haneul.host.contract import PortSpec, RouterSpec, SecurityGroupSpec, SecurityRule
 
 from . import protocols
 from .filters import METADATA_V4, METADATA_V6, identities, prefix
@@ -83,6 +83,31 @@ def _delete(words: list[str]) -> None:
     done = run(words, ok=(0, 1))
     if done.returncode == 1 and "0 flow entries have been deleted" not in done.stderr:
         raise FabricError(f"conntrack could not end sessions: {' '.join(done.stderr.split())[:300]}")
+
+
+def end_translated(before: RouterSpec, after: RouterSpec) -> int:
+    """In a router's namespace: sessions that a floating IP or a forwarding carried which is no longer there. Address
+    translation is chosen when a session is opened, and would last as long as it; answers how many were ended."""
+    pairs = {(f.floating_ip, f.fixed_ip) for f in before.floating_ips} - {
+        (f.floating_ip, f.fixed_ip) for f in after.floating_ips
+    }
+    forwardings = set(before.forwardings) - set(after.forwardings)
+    if not pairs and not forwardings:
+        return 0
+    ended = 0
+    for session in tracked(0, (4,)):
+        floated = any(session.destination == public or session.source == private for public, private in pairs)
+        forwarded = any(
+            session.destination == f.floating_ip
+            and session.protocol == protocols.NUMBERS[f.protocol]
+            and session.dport is not None
+            and f.external[0] <= session.dport <= f.external[1]
+            for f in forwardings
+        )
+        if floated or forwarded:
+            delete(0, session)
+            ended += 1
+    return ended
 
 
 def rule_allows(rule: SecurityRule, session: Session, other: str, groups: Mapping[str, SecurityGroupSpec]) -> bool:
