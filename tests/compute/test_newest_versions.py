@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import secrets
 
 import pytest
@@ -133,3 +135,14 @@ def test_diagnostics_are_what_the_host_measures(nova: Nova, boot: Boot) -> None:
     nova.action(server, "os-stop")
     nova.wait(server, "SHUTOFF")
     assert nova.get(f"/servers/{server}/diagnostics", version="2.48")["state"] == "shutdown"
+
+
+def test_a_screens_page_runs_its_own_script_and_nothing_else(nova: Nova, boot: Boot) -> None:
+    made = nova.call("POST", f"/servers/{boot()['id']}/remote-consoles", {
+        "remote_console": {"protocol": "vnc", "type": "novnc"}})["remote_console"]
+    page = nova.http.get(made["url"])
+    script = page.text.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = page.headers["content-security-policy"]
+    assert f"script-src 'sha256-{digest}'" in policy and "unsafe" not in policy and "connect-src 'self'" in policy
+    assert "RFB 003.008" in script and page.text.count("<script") == 1

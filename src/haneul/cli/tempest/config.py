@@ -128,7 +128,8 @@ def _servers(api: Api, paths: Paths, config: Config, patience: int, storing: boo
     return {
         "compute": {"catalog_type": "compute", "image_ref": images[0], "image_ref_alt": images[1], "flavor_ref": flavors[0],
                     "flavor_ref_alt": flavors[1], "build_interval": 1, "build_timeout": patience, "ready_wait": 0,
-                    "hypervisor_type": "QEMU", "fixed_network_name": "", "volume_device_name": "vdb", "min_microversion": "2.1",
+                    "hypervisor_type": "fake" if fake else "QEMU", "fixed_network_name": "",
+                    "volume_device_name": "vdb", "min_microversion": "2.1",
                     "max_microversion": api.get(demo.NOVA + "/")["version"]["version"], "shelved_offload_time": 0,
                     "min_compute_nodes": len(api.get(f"{demo.NOVA}/os-hypervisors")["hypervisors"])},
         "compute-feature-enabled": {

@@ -1,9 +1,13 @@
-"""The screen's WebSocket: from a browser through the control plane to the host agent's, and the page that says so."""
+"""The screen's WebSocket: from a browser through the control plane to the host agent's, and the page that shows it."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,22 +23,22 @@ from haneul.kernel.wire.call import Reply
 
 log = structlog.get_logger("vnc")
 PATH = "/compute/vnc"
-_PAGE = b"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Screen</title></head><body>
-<p>This address is for a noVNC client: it connects to the WebSocket below. The token works once.</p>
-<p><code id="address"></code></p>
-<script>
-  // noVNC's own rule: "path" is relative to the server that gave this page.
-  const path = new URLSearchParams(location.search).get("path") || "";
-  document.getElementById("address").textContent =
-    (location.protocol === "https:" ? "wss://" : "ws://") + location.host + "/" + path;
-</script></body></html>
-"""
+_PAGE = Path(__file__).with_name("screen.html").read_bytes()
+
+
+def _hash(tag: str) -> str:
+    """What the page's own script and style are known by: nothing else runs in it."""
+    found = re.search(f"<{tag}>(.*?)</{tag}>".encode(), _PAGE, re.DOTALL)
+    assert found is not None
+    return f"'sha256-{base64.b64encode(hashlib.sha256(found[1]).digest()).decode()}'"
+
+
+_POLICY = f"default-src 'none'; script-src {_hash('script')}; style-src {_hash('style')}; connect-src 'self'"
 
 
 def page(cloud: Cloud, scope: Any) -> Reply:
     return Reply(raw=_PAGE, content_type="text/html; charset=utf-8", headers={
-        "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'", "Referrer-Policy": "no-referrer",
+        "Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer",
         "Cache-Control": "no-store", "X-Frame-Options": "DENY"})
 
 
