@@ -160,7 +160,7 @@ def out_of_range(error: BaseException) -> bool:
 def _prepare_sqlite(connection: Any, synchronous: str) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself; _begin_sqlite does
     for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", "busy_timeout=30000",
-                   "temp_store=MEMORY", "cache_size=-8000"):
+                   "temp_store=MEMORY", "cache_size=-2000"):
         connection.execute(f"PRAGMA {pragma}")
 
 
