@@ -57,6 +57,7 @@ class RunningCloud:
             "api": {"port": self.port}, "identity": {"admin_password": ADMIN_PASSWORD, "bcrypt_rounds": 4},
             "host": {"name": "host-1", "hypervisor": "fake", "fabric": "fake", "heartbeat_seconds": 1.0},
             "volume": {"backends": {"file": {"driver": "file"}, "second": {"driver": "file"}}},
+            "image": {"stores": {"second": {"weight": -1}, "web": {"driver": "http"}}},
             "compute": {"shutdown_seconds": 2}, "log": {"level": "warning", "format": "text"}}
         for section, values in (settings or {}).items():
             self.settings.setdefault(section, {}).update(values)

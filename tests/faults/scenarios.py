@@ -166,18 +166,6 @@ def subnet_changes(stage: Stage) -> None:
     stage.call("PUT", f"/network/v2.0/subnets/{subnet}", {"subnet": {"dns_nameservers": [resolver]}})
 
 
-def staged_image(stage: Stage) -> None:
-    made = stage.call("POST", "/image/v2/images", {"name": "imported", "disk_format": "raw", "container_format": "bare"})
-    answer = stage.api.put(f"/image/v2/images/{made['id']}/stage", content=secrets.token_bytes(1 << 16),
-                           headers={"Content-Type": "application/octet-stream"})
-    assert answer.status_code == 204, answer.text
-    stage.extra["image"] = made["id"]
-
-
-def import_staged(stage: Stage) -> None:
-    stage.call("POST", f"/image/v2/images/{stage.extra['image']}/import", {"method": {"name": "glance-direct"}})
-
-
 def in_an_aggregate(stage: Stage) -> None:
     """An image that no host has, and hosts to have it."""
     made = stage.call("POST", "/image/v2/images", {"name": "ahead", "disk_format": "raw", "container_format": "bare"})
@@ -233,5 +221,4 @@ SCENARIOS: dict[str, Scenario] = {
     "compute.host.cache_images": Scenario(in_an_aggregate, fetch_ahead, "there", on_its_host, loose=True),
     "compute.server.rewire": Scenario(active, action("injectNetworkInfo")),
     "network.wire": Scenario(active, subnet_changes, loose=True),
-    "image.import": Scenario(staged_image, import_staged, None),
 }

@@ -11,6 +11,7 @@ from faults import (
     backup_scenarios,
     group_scenarios,
     held_scenarios,
+    image_scenarios,
     scenarios,
     volume_scenarios,
 )
@@ -21,7 +22,7 @@ from running import wait_until
 
 pytestmark = pytest.mark.faults
 SCENARIOS = {**scenarios.SCENARIOS, **volume_scenarios.SCENARIOS, **group_scenarios.SCENARIOS, **backed_scenarios.SCENARIOS,
-             **attached_scenarios.SCENARIOS, **backup_scenarios.SCENARIOS}
+             **attached_scenarios.SCENARIOS, **backup_scenarios.SCENARIOS, **image_scenarios.SCENARIOS}
 
 
 def ours(kind: str) -> bool:
@@ -51,6 +52,11 @@ def test_nor_is_it_while_a_server_has_the_volume(stage: Stage, case: Case) -> No
 @pytest.mark.parametrize("case", cases("volume.create".__eq__), ids=str)
 def test_nor_is_it_of_copies(stage: Stage, case: Case, of: str) -> None:
     _carry_out(stage, case, held_scenarios.COPIES[of])
+
+
+@pytest.mark.parametrize("case", cases("image.import".__eq__), ids=str)
+def test_nor_is_it_of_images_copied_to_stores(stage: Stage, case: Case) -> None:
+    _carry_out(stage, case, image_scenarios.COPIED)
 
 
 def _carry_out(stage: Stage, case: Case, scenario: Scenario) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from sqlalchemy import delete, select, update
@@ -53,9 +53,10 @@ def digest(cloud: Cloud, row: ImageRow) -> str:
     return found.sha512
 
 
-def bring(cloud: Cloud, row: ImageRow, *, settle: Callable[[Transaction, ImageRow, store.Taken], None] | None = None) -> None:
+def bring(cloud: Cloud, row: ImageRow, *, settle: Callable[[Transaction, ImageRow, store.Taken], None] | None = None,
+          commit: Callable[[], AbstractContextManager[Transaction]] | None = None) -> None:
     """Reads all of an image's data into the cache. What is known of it must hold, and it must be of its format; then
-    `settle` and the cache's row are one commit. Gone when the image was deleted meanwhile."""
+    `settle` and the cache's row are one commit (a task's step gives its own). Gone when the image was deleted meanwhile."""
     uri = next((at["url"] for at in stores.ordered(cloud, row) if "url" in at), None)
     declared = row.disk_format if row.container_format == "bare" else None
     intake = store.Intake(folder(cloud), declared, cloud.config.image.max_bytes, cloud.config.image.require_format_match,
@@ -71,7 +72,7 @@ def bring(cloud: Cloud, row: ImageRow, *, settle: Callable[[Transaction, ImageRo
         taken = intake.finish()
         if row.size not in (None, taken.size) or row.os_hash_value not in (None, taken.os_hash_value):
             raise Changed(f"The data of image {row.id} is not what it was: its size or its hash differs.")
-        with cloud.database.write() as tx:
+        with (commit or cloud.database.write)() as tx:
             there = tx.get(ImageRow, row.id)
             if there is None:
                 raise Gone(f"Image {row.id} was deleted meanwhile.")
@@ -79,8 +80,7 @@ def bring(cloud: Cloud, row: ImageRow, *, settle: Callable[[Transaction, ImageRo
             if settle is not None:
                 settle(tx, there, taken)
             _noted(tx, row.id, taken)
-            tx.flush()
-            store.name(taken, folder(cloud) / row.id)
+            tx.after_commit(lambda: store.name(taken, folder(cloud) / row.id))  # lost in a crash, it is fetched again
     finally:
         intake.abort()
     evict(cloud, row.id)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, exists, or_, select
 
-from haneul.image import store, stores
+from haneul.image import limits, store, stores
 from haneul.image.model import ACTIVE, DEACTIVATED, QUEUED, CachedImage, ImageMember, ImageRow, ImageTag
 from haneul.kernel import clock, ids
 from haneul.kernel.context import Context
@@ -156,6 +156,7 @@ def create(tx: Transaction, context: Context, values: dict[str, Any]) -> ImageRo
     check_visibility(tx, context, attributes.get("visibility", "shared"), owner)
     if tx.execute(select(ImageRow.id).where(ImageRow.id == image_id)).first():
         raise Conflict(f"Image ID {image_id} already exists!")
+    limits.check(tx, owner, image_count_total=1)
     now = clock.now()
     row = ImageRow(id=image_id, owner=owner, status=QUEUED, properties=values, created_at=now, updated_at=now,
                    **{"visibility": "shared", "min_disk": 0, "min_ram": 0, "protected": False, "os_hidden": False,

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import select
 
-from haneul.image import fetch, images, stores
+from haneul.image import fetch, images, limits, stores
 from haneul.image.images import ImageConflict
 from haneul.image.model import ACTIVE, IMPORTING, QUEUED, UPLOADING, ImageRow
 from haneul.image.tasks.importing import COPY, FAILED, PENDING, ImportArguments, import_image
@@ -58,6 +58,9 @@ def start(tx: Transaction, context: Context, row: ImageRow, asked: Import) -> No
         wanted = [name for name in wanted if name not in stores.names(tx.cloud, row)]
         if not wanted:
             return
+        limits.check(tx, row.owner, image_size_total=len(wanted) * (row.size or 0) // limits.MIB)
+    elif method.name == "web-download":
+        limits.check(tx, row.owner, image_count_uploading=1, image_stage_total=0)
     _submit(tx, context, row, ImportArguments(
         image_id=row.id, method=method.name, uri=method.uri, stores=wanted, must_all=asked.all_stores_must_succeed,
         asked={"image_id": row.id, "import_req": msgspec.to_builtins(asked), "backend": wanted}))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import func, or_, select, update
 
-from haneul.image import store, stores
+from haneul.image import limits, store, stores
 from haneul.image.images import ImageConflict, ImageNotFound, exclusive
 from haneul.image.model import ACTIVE, QUEUED, SAVING, UPLOADING, ImageRow
 from haneul.kernel import clock, ids
@@ -68,6 +68,7 @@ def begin(cloud: Cloud, image_id: str, *, expected: int | None = None, status: s
             raise ImageConflict(f"Image status transition from {row.status} to {status} is not allowed")
         if not staged and (row.disk_format is None or row.container_format is None):
             raise BadRequest("Properties disk_format, container_format must be set prior to saving data.")
+        _check_limits(tx, row, staged)
         room = room_for(tx, row)
         if expected is not None and expected > room:
             raise TooLarge(f"Image {image_id} of {expected} bytes exceeds what is left: {room} bytes.")
@@ -77,6 +78,16 @@ def begin(cloud: Cloud, image_id: str, *, expected: int | None = None, status: s
             row.size = expected
         upload = Upload(cloud, row, token, back_to, room, staged, into)
     return upload
+
+
+def _check_limits(tx: Transaction, row: ImageRow, staged: bool) -> None:
+    """An image that is staged, or imported, is among the transfers already, and what is staged of it has a size."""
+    if row.status == QUEUED:
+        limits.check(tx, row.owner, image_count_uploading=1)
+    if staged:
+        limits.check(tx, row.owner, image_stage_total=0)
+    else:
+        limits.check(tx, row.owner, image_size_total=0 if row.status == QUEUED else (row.size or 0) // limits.MIB)
 
 
 def finish(cloud: Cloud, upload: Upload) -> None:

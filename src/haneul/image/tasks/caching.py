@@ -38,7 +38,7 @@ def bring(work: Work[CacheArguments]) -> None:
     if wanted is None or wanted.size is not None or row is None:
         return
     try:
-        cache.bring(work.cloud, row)
+        cache.bring(work.cloud, row, commit=work.commit)
     except Gone:
         return
     except Problem as problem:

@@ -66,7 +66,7 @@ def measure(work: Work[LocateArguments]) -> None:
         there.updated_at = clock.now()
 
     try:
-        cache.bring(cloud, row, settle=settle)
+        cache.bring(cloud, row, settle=settle, commit=work.commit)
     except Gone:
         return
     except Problem as problem:
