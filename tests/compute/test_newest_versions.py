@@ -9,6 +9,10 @@ import secrets
 import pytest
 from compute_world import Boot, Nova
 
+from haneul.compute.guests import Guest
+from haneul.compute.tasks import machine
+from haneul.host.contract import CpuLimits
+from haneul.host.storage import DiskLimits
 from running import RunningCloud, wait_until
 
 
@@ -146,3 +150,14 @@ def test_a_screens_page_runs_its_own_script_and_nothing_else(nova: Nova, boot: B
     policy = page.headers["content-security-policy"]
     assert f"script-src 'sha256-{digest}'" in policy and "unsafe" not in policy and "connect-src 'self'" in policy
     assert "RFB 003.008" in script and page.text.count("<script") == 1
+
+
+def test_a_flavors_quotas_reach_the_disks_and_the_processor() -> None:
+    specs = {"quota:disk_read_bytes_sec": "1000", "quota:disk_total_iops_sec": "many", "quota:cpu_quota": "-1",
+             "quota:cpu_shares": "2048"}
+    guest = Guest(id="a", name="a", hostname="a", project_id="p", user_id="u", image={"properties": {}},
+                  flavor={"vcpus": 1, "ram": 64, "disk": 1, "ephemeral": 1, "swap": 0, "extra_specs": specs})
+    made = machine.spec(guest, [], [])
+    assert [(disk.name, disk.limits) for disk in made.disks] == [
+        (name, DiskLimits(read_bytes_sec=1000)) for name in ("root", "ephemeral0")]
+    assert made.cpu == CpuLimits(shares=2048, quota=-1)

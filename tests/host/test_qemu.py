@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 from guests import BABBLE, DISK_BYTES, TURN_OFF, Machine, boot_sector, wait
+from msgspec import structs
 
 from haneul.host.accounts import qemu_account
-from haneul.host.contract import ConfigDrive, Conflict, DiskSpec, HostError, NicSpec, NotThere, ServerSpec
+from haneul.host.contract import ConfigDrive, Conflict, CpuLimits, DiskSpec, HostError, NicSpec, NotThere, ServerSpec
 from haneul.host.fabric import names
 from haneul.host.hypervisor.qemu import probe, serial
 from haneul.host.hypervisor.qemu.process import start_time
+from haneul.host.storage import DiskLimits
 
 pytestmark = pytest.mark.real
 
@@ -78,6 +80,25 @@ def test_the_process_is_confined(qemu: Machine) -> None:
     assert len(Path(f"/proc/{pid}/net/dev").read_text().splitlines()) == 3  # the heading and lo, which is down
     cloud_id = (qemu.state / "cloud-id").read_text()
     assert f"haneul-{cloud_id}/" in Path(f"/proc/{pid}/cgroup").read_text()
+
+
+def test_what_a_flavor_allows_of_disk_and_processor_is_set(qemu: Machine) -> None:
+    spec = qemu.spec(vcpus=2, cpu=CpuLimits(shares=512, period=50_000, quota=10_000))
+    limited = structs.replace(spec.disks[0], limits=DiskLimits(read_iops_sec=300, total_bytes_sec=1 << 20))
+    qemu.hypervisor.create(structs.replace(spec, disks=[limited]))
+    pid = qemu.hypervisor.server(spec.id).pid
+    lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+    groups = {name: path for _, controllers, path in lines for name in controllers.split(",")}
+    if "cpu" in groups:  # version 1
+        folder = next(path for path in Path("/sys/fs/cgroup").glob("cpu*") if (path / groups["cpu"].lstrip("/")).is_dir())
+        folder /= groups["cpu"].lstrip("/")
+        assert [(folder / name).read_text().strip() for name in ("cpu.shares", "cpu.cfs_period_us", "cpu.cfs_quota_us")] == [
+            "1024", "50000", "20000"]
+    else:
+        assert (Path("/sys/fs/cgroup") / groups[""].lstrip("/") / "cpu.max").read_text().strip() == "20000 50000"
+    throttled = qemu.hypervisor._machines[spec.id].connected().execute("query-block")
+    inserted = next(entry["inserted"] for entry in throttled if "disk-root" in entry.get("qdev", ""))
+    assert (inserted["iops_rd"], inserted["bps"]) == (300, 1 << 20)
 
 
 def test_nothing_is_left_of_a_server_that_is_forgotten(qemu: Machine) -> None:

@@ -104,6 +104,15 @@ class NicSpec(Struct, frozen=True, kw_only=True):
     model: Literal["virtio", "e1000", "rtl8139"] = "virtio"
 
 
+class CpuLimits(Struct, frozen=True, kw_only=True):
+    """Of one virtual CPU: `shares` weigh it against other servers' (1024 is usual), `quota` of every `period` microseconds is
+    what it may run. None: as if nothing was said."""
+
+    shares: int | None = None
+    period: int | None = None
+    quota: int | None = None
+
+
 class ServerSpec(Struct, frozen=True, kw_only=True):
     id: str
     name: str
@@ -113,6 +122,7 @@ class ServerSpec(Struct, frozen=True, kw_only=True):
     nics: list[NicSpec] = []
     vnc: bool = True
     machine: Literal["pc", "q35"] = "pc"
+    cpu: CpuLimits | None = None
 
 
 class ServerState(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ from haneul.compute import guests, servers, states
 from haneul.compute.guests import Guest
 from haneul.compute.model import ServerRow
 from haneul.fleet.agents import Agent, Agents
-from haneul.host.contract import DiskSpec, HostError, NicSpec, NoRoom, NotThere, ServerSpec, ServerState
+from haneul.host.contract import CpuLimits, DiskSpec, HostError, NicSpec, NoRoom, NotThere, ServerSpec, ServerState
+from haneul.host.storage import DiskLimits
 from haneul.kernel import clock
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.context import Context, system
@@ -101,16 +102,39 @@ def disk_bus(guest: Guest) -> str:
     return wished if wished in ("virtio", "scsi", "ide", "usb") else "virtio"
 
 
+def _quota(guest: Guest, name: str) -> int | None:
+    """What the flavor says of it, if that is a number: values were not always checked."""
+    try:
+        return int(guest.flavor["extra_specs"][f"quota:{name}"])
+    except (KeyError, ValueError):
+        return None
+
+
+def disk_limits(guest: Guest) -> DiskLimits | None:
+    """Of the disks on the host, each by itself; volumes have limits of their own."""
+    names = [f"{way}_{unit}_sec" for way in ("total", "read", "write") for unit in ("bytes", "iops")]
+    found = {name: value for name in names if (value := _quota(guest, f"disk_{name}")) is not None and value > 0}
+    return DiskLimits(**found) if found else None
+
+
+def cpu_limits(guest: Guest) -> CpuLimits | None:
+    found = {name: value for name in ("shares", "period", "quota") if (value := _quota(guest, f"cpu_{name}")) is not None
+             and (value > 0 or name == "quota")}
+    return CpuLimits(**found) if found else None
+
+
 def disk_specs(guest: Guest, volumes: list[DiskSpec]) -> list[DiskSpec]:
     """The disks in the guest's order: the root, on the host or a volume, what the flavor has, other volumes. A rescued server
     boots from the rescue disk and has its own behind it; a stable rescue comes last, and moves none."""
     bus: Any = disk_bus(guest)
+    limits = disk_limits(guest)
     roots = [disk for disk in volumes if disk.boot_index == 0] if guest.on_volume else [
-        DiskSpec(name="root", format="qcow2", bus=bus, boot_index=0)]
+        DiskSpec(name="root", format="qcow2", bus=bus, boot_index=0, limits=limits)]
     if not roots:
         raise Fault("The server's root volume is not attached.")
     buses: dict[str, Any] = guest.local.buses if guest.local is not None else {}
-    found = [*roots, *(DiskSpec(name=name, format="qcow2", bus=buses.get(name, bus)) for name in guests.local_disks(guest)),
+    found = [*roots, *(DiskSpec(name=name, format="qcow2", bus=buses.get(name, bus), limits=limits)
+                      for name in guests.local_disks(guest)),
              *(disk for disk in volumes if disk not in roots)]
     if guest.config_drive:
         found.append(DiskSpec(name="config", format="raw", bus="ide", device="cdrom"))
@@ -151,7 +175,7 @@ def nic_specs(tx: Transaction, row: ServerRow) -> list[NicSpec]:
 def spec(guest: Guest, nics: list[NicSpec], volumes: list[DiskSpec]) -> ServerSpec:
     machine: Any = "q35" if guest.image["properties"].get("hw_machine_type", "").startswith("q35") else "pc"
     return ServerSpec(id=guest.id, name=guest.name, vcpus=guest.flavor["vcpus"], memory_mib=guest.flavor["ram"],
-                      disks=disk_specs(guest, volumes), nics=nics, machine=machine)
+                      disks=disk_specs(guest, volumes), nics=nics, machine=machine, cpu=cpu_limits(guest))
 
 
 def whole(work: Work[Any]) -> tuple[ServerRow, ServerSpec]:

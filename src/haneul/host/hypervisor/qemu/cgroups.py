@@ -7,7 +7,10 @@ import time
 from functools import cache
 from pathlib import Path
 
+from haneul.host.contract import CpuLimits
+
 ROOT = Path("/sys/fs/cgroup")
+LARGEST_SHARES = 262144  # the kernel's
 WANTED = ("memory", "cpu", "pids")
 
 
@@ -62,12 +65,11 @@ def _prepare(folder: Path) -> None:
                 (parent / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in WANTED))
 
 
-def limit(cloud_id: str, server_id: str, pid: int, *, memory_bytes: int, vcpus: int) -> None:
+def limit(cloud_id: str, server_id: str, pid: int, *, memory_bytes: int, vcpus: int, cpu: CpuLimits | None = None) -> None:
     """Best effort: what is impossible stands in `problems`."""
-    shares = max(2, 1024 * vcpus)
-    values = ({"memory.max": memory_bytes, "cpu.weight": min(10000, 100 * vcpus), "pids.max": 512 + vcpus}
-              if _version_2() else
-              {"memory.limit_in_bytes": memory_bytes, "cpu.shares": shares, "pids.max": 512 + vcpus})
+    values: dict[str, int | str] = {"pids.max": 512 + vcpus,
+                                    ("memory.max" if _version_2() else "memory.limit_in_bytes"): memory_bytes}
+    values |= _cpu(vcpus, cpu or CpuLimits())
     for name, folder in _folders(cloud_id, server_id).items():
         try:
             _prepare(folder)
@@ -77,6 +79,16 @@ def limit(cloud_id: str, server_id: str, pid: int, *, memory_bytes: int, vcpus: 
             (folder / "cgroup.procs").write_text(str(pid))
         except OSError:
             continue
+
+
+def _cpu(vcpus: int, cpu: CpuLimits) -> dict[str, int | str]:
+    """The group has all virtual CPUs in it, and QEMU's own work: what one may is multiplied."""
+    shares = min(LARGEST_SHARES, max(2, (cpu.shares or 1024) * vcpus))
+    period = min(1_000_000, max(1000, cpu.period or 100_000))
+    quota = max(1000, cpu.quota * vcpus) if cpu.quota is not None and cpu.quota > 0 else None
+    if _version_2():
+        return {"cpu.weight": min(10000, max(1, shares * 100 // 1024)), "cpu.max": f"{quota or 'max'} {period}"}
+    return {"cpu.shares": shares, "cpu.cfs_period_us": period, "cpu.cfs_quota_us": quota or -1}
 
 
 def remove(cloud_id: str, server_id: str) -> None:

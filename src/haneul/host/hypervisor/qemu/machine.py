@@ -172,7 +172,8 @@ class Machine:
     def limit(self, record: Record) -> None:
         memory = (record.spec.memory_mib << 20) + OVERHEAD_BYTES + (TCG_BYTES if record.virt == "tcg" else 0)
         memory += DISK_BYTES * len(record.spec.disks)
-        cgroups.limit(self._cloud_id, record.spec.id, record.pid, memory_bytes=memory, vcpus=record.spec.vcpus)
+        cgroups.limit(self._cloud_id, record.spec.id, record.pid, memory_bytes=memory, vcpus=record.spec.vcpus,
+                      cpu=record.spec.cpu)
 
     def connect(self, seconds: float = START_SECONDS) -> None:
         def on_event(name: str, data: dict[str, Any]) -> None:
