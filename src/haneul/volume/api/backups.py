@@ -109,13 +109,6 @@ def _summary(call: Call, row: Any) -> dict[str, Any]:
     return {"id": row.id, "name": row.name, "links": _links(call, row.id)}
 
 
-def _made(call: Call, row: BackupRow) -> dict[str, Any]:
-    found = _summary(call, row)
-    if call.version >= (3, 43):
-        found["metadata"] = row.meta
-    return {"backup": found}
-
-
 def _detail(call: Call, row: Any, stood_on: set[str]) -> dict[str, Any]:
     found = {
         **_summary(call, row), "status": row.status, "size": row.size, "object_count": row.object_count,
@@ -176,7 +169,7 @@ def create(call: Call, body: Create30 | Create343 | Create351) -> dict[str, Any]
         volume_id=shapes.uuid(new.volume_id, "volume_id"), snapshot_id=snapshot_id, name=shapes.stripped(new.name),
         description=new.description, container=new.container, incremental=_truth(new.incremental), force=_truth(new.force),
         metadata=shapes.texts(getattr(new, "metadata", None)), availability_zone=getattr(new, "availability_zone", None)))
-    return _made(call, row)
+    return {"backup": _summary(call, row)}
 
 
 def _truth(value: bool | str | None) -> bool:
@@ -197,7 +190,7 @@ def update(call: Call, row: BackupRow, body: Update39 | Update343) -> dict[str, 
     if metadata is not UNSET:
         row.meta = dict(metadata)
     backups.put(row, row.status, row.fail_reason)
-    return _made(call, row)
+    return {"backup": _summary(call, row)}
 
 
 @routes.delete("/backups/{backup_id}", rule="backup:delete", target=_backup, status=202)

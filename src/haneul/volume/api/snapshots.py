@@ -159,7 +159,7 @@ def create(call: Call, body: Create) -> dict[str, Any]:
     name = new.name if new.name is not None else new.display_name
     row = snapshots.create(call.tx, call.context, volume, name=shapes.stripped(name),
                            description=shapes.stripped(new.description), metadata=shapes.texts(new.metadata), force=force)
-    return {"snapshot": summary(row)}
+    return {"snapshot": _detail(call, row, False)}
 
 
 @routes.put("/snapshots/{snapshot_id}", rule="volume:update_snapshot", target=_snapshot, body=Update)
@@ -174,7 +174,7 @@ def update(call: Call, row: SnapshotRow, body: Update) -> dict[str, Any]:
     if description is not UNSET:
         row.description = shapes.stripped(description)
     snapshots.put(row, row.status)
-    return {"snapshot": summary(row)}
+    return {"snapshot": _detail(call, row, False)}
 
 
 @routes.delete("/snapshots/{snapshot_id}", rule="volume:delete_snapshot", target=_snapshot, status=202)
