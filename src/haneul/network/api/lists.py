@@ -103,13 +103,15 @@ def _limit(call: Call, asked: str | None) -> int | None:
 
 
 def _links(call: Call, rows: list[Any], limit: int | None, reverse: bool) -> list[dict[str, str]]:
-    if limit is None or not rows:
+    """An empty page leads back too: to the end that it lies behind."""
+    if limit is None:
         return []
+    first, last = (rows[0].id, rows[-1].id) if rows else (None, None)
     links = []
     if len(rows) >= limit or reverse:
-        links.append({"rel": "next", "href": paging.link(call, marker=rows[-1].id, page_reverse=None)})
+        links.append({"rel": "next", "href": paging.link(call, marker=last, page_reverse=None)})
     if len(rows) >= limit or not reverse:
-        links.append({"rel": "previous", "href": paging.link(call, marker=rows[0].id, page_reverse="True")})
+        links.append({"rel": "previous", "href": paging.link(call, marker=first, page_reverse="True")})
     return links
 
 
