@@ -1,12 +1,12 @@
 """Unified limits: what a service registers as usual, and what single projects and domains have instead. The model is flat: no
-limit has to fit into another. haneul's own services keep quotas and do not look here; these are for services that do."""
+limit has to fit into another. Of haneul's own services images keep to them (image/limits.py); the others have quotas."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from sqlalchemy import select
+from sqlalchemy import and_, bindparam, or_, select
 
 from haneul.identity.model import CatalogService, Limit, Project, Region, RegisteredLimit
 from haneul.kernel import ids
@@ -149,3 +149,23 @@ def change(tx: Transaction, row: Limit, fields: LimitFields) -> Limit:
     return row
 
 
+
+
+# ---------------------------------------------------------------- for services that keep to them
+
+_REGISTERED: Any = RegisteredLimit.__table__
+_LIMITS: Any = Limit.__table__
+_SERVICES: Any = CatalogService.__table__
+_OF_PROJECT = (
+    select(_REGISTERED.c.resource_name, _REGISTERED.c.default_limit, _LIMITS.c.resource_limit)
+    .join(_SERVICES, _SERVICES.c.id == _REGISTERED.c.service_id)
+    .outerjoin(_LIMITS, and_(_LIMITS.c.registered_id == _REGISTERED.c.id, _LIMITS.c.project_id == bindparam("project")))
+    .where(_SERVICES.c.type == bindparam("service"),
+           or_(_REGISTERED.c.region_id.is_(None), _REGISTERED.c.region_id == bindparam("region")))
+    .order_by(_REGISTERED.c.region_id.is_not(None)))  # what is registered for the region goes before what is for all
+
+
+def of_project(tx: Transaction, service_type: str, project_id: str) -> dict[str, int]:
+    """How much a project may have of each resource that is registered for the service; -1: no limit."""
+    found = tx.core(_OF_PROJECT, project=project_id, service=service_type, region=tx.cloud.config.api.region)
+    return {name: int(default if own is None else own) for name, default, own in found}
