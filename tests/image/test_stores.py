@@ -221,6 +221,20 @@ def test_addresses_are_checked(member: httpx.Client, body: dict[str, Any]) -> No
     assert shown(member, image)["status"] == "queued"
 
 
+def test_a_name_of_a_forbidden_address_is_no_image(cloud: RunningCloud, member: httpx.Client,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    """No name server is asked while the request waits; the fetch does, and refuses."""
+    resolved = [(2, 1, 6, "", ("127.0.0.1", 80))]
+    original = fetch.socket.getaddrinfo
+    monkeypatch.setattr(fetch.socket, "getaddrinfo", lambda host, *rest, flags=0, **more: (
+        resolved if host == "inside.example" and not flags else original(host, *rest, flags=flags, **more)))
+    image = make(member)
+    assert member.post(f"/images/{image}/locations", json={"url": "http://inside.example/"}).status_code == 202
+    cloud.settle()
+    assert shown(member, image)["status"] == "queued"
+    assert "not allowed" in member.get(f"/images/{image}/tasks").json()["tasks"][0]["message"]
+
+
 def test_data_of_another_format_is_no_image(cloud: RunningCloud, member: httpx.Client, web: Web) -> None:
     image = make(member, disk_format="qcow2")
     member.post(f"/images/{image}/locations", json={"url": web.url})
@@ -315,3 +329,52 @@ def test_what_was_not_read_for_longest_leaves_the_cache(cloud: RunningCloud, mem
     assert {each["image_id"] for each in admin.get("/cache").json()["cached_images"]} == set(made[1:])
     asked = web.asked
     assert member.get(f"/images/{made[0]}/file").content == BYTES and web.asked == asked + 1  # fetched again
+
+
+# ---------------------------------------------------------------- other images' data
+
+
+def test_another_image_is_imported_with_what_it_needs(cloud: RunningCloud, member: httpx.Client) -> None:
+    source, target = uploaded(member, b"the source"), make(member, hw_cpu_cores="1", speed="1")
+    for key, value in (("hw_cpu_cores", "5"), ("os_distro", "rhel"), ("speed", "88")):
+        assert patch(member, source, "add", f"/{key}", value).status_code == 200
+
+    def download(image: str, source: str, region: str = "RegionOne") -> httpx.Response:
+        return bring_in(member, image, method={"name": "glance-download", "glance_region": region, "glance_image_id": source})
+
+    assert download(target, "foo").status_code == 400
+    with client_of(cloud, "other") as other:
+        hidden = uploaded(other, b"not yours")
+    for bad, region in ((hidden, "RegionOne"), (source, "elsewhere"), (make(member), "RegionOne")):
+        assert download(target, bad, region).status_code == 202
+        cloud.settle()
+        assert shown(member, target)["status"] == "queued"
+        assert member.get(f"/images/{target}/tasks").json()["tasks"][0]["status"] == "failure"
+    assert download(target, source).status_code == 202
+    cloud.settle()
+    found = shown(member, target)
+    assert (found["status"], found["hw_cpu_cores"], found["os_distro"], found["speed"]) == ("active", "5", "rhel", "1")
+    assert member.get(f"/images/{target}/file").content == b"the source"
+
+
+# ---------------------------------------------------------------- what uses images
+
+
+def test_servers_and_volumes_of_data_elsewhere(cloud: RunningCloud, admin: httpx.Client, web: Web) -> None:
+    """Hosts want a SHA-512, which such an image may not have; the cache knows it."""
+    web.bytes = b"\0" * (1 << 20)
+    image = make(admin)
+    admin.post(f"/images/{image}/locations", json={"url": web.url, "validation_data": {
+        "os_hash_algo": "md5", "os_hash_value": hashlib.md5(web.bytes).hexdigest()}})
+    cloud.settle()
+    assert shown(admin, image)["os_hash_algo"] == "md5"
+    connection = cloud.connect("admin")
+    volume = connection.block_storage.create_volume(size=1, image_id=image, name="of-elsewhere")
+    flavor = connection.compute.create_flavor(name=f"elsewhere-{image[:8]}", ram=64, vcpus=1, disk=1)
+    server = connection.compute.create_server(name="of-elsewhere", image_id=image, flavor_id=flavor.id, networks="none")
+    cloud.settle(60)
+    assert connection.compute.get_server(server.id).status == "ACTIVE"
+    assert connection.block_storage.get_volume(volume.id).status == "available"
+    connection.compute.delete_server(server.id)
+    connection.block_storage.delete_volume(volume.id)
+    cloud.settle(60)

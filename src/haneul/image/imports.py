@@ -13,19 +13,22 @@ from haneul.image.images import ImageConflict
 from haneul.image.model import ACTIVE, IMPORTING, QUEUED, UPLOADING, ImageRow
 from haneul.image.tasks.importing import COPY, FAILED, PENDING, ImportArguments, import_image
 from haneul.image.tasks.locating import locate_image
-from haneul.kernel import clock
+from haneul.kernel import clock, ids
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest, Forbidden, NotFound
 from haneul.kernel.tasks import TaskRow
 
-METHODS = ("glance-direct", "web-download", COPY)
+METHODS = ("glance-direct", "web-download", "glance-download", COPY)
 KINDS = {import_image.kind: "api_image_import", locate_image.kind: "location_import"}  # of tasks, as users see them
 
 
-class Method(Struct):
+class Method(Struct, omit_defaults=True):
     name: str
     uri: str | None = None
+    glance_region: str | None = None
+    glance_image_id: str | None = None
+    glance_service_interface: str = "public"
 
 
 class Import(Struct):
@@ -63,6 +66,7 @@ def start(tx: Transaction, context: Context, row: ImageRow, asked: Import) -> No
         limits.check(tx, row.owner, image_count_uploading=1, image_stage_total=0)
     _submit(tx, context, row, ImportArguments(
         image_id=row.id, method=method.name, uri=method.uri, stores=wanted, must_all=asked.all_stores_must_succeed,
+        source=method.glance_image_id, refusal=_refusal(tx, context, method) if method.name == "glance-download" else "",
         asked={"image_id": row.id, "import_req": msgspec.to_builtins(asked), "backend": wanted}))
 
 
@@ -79,12 +83,33 @@ def _may(tx: Transaction, row: ImageRow, method: Method) -> None:
             raise ImageConflict(f"'{key}' needs to be set before import")
     if method.name == "glance-direct" and (row.status != UPLOADING or row.writing is not None):
         raise ImageConflict("Image needs to be staged before 'glance-direct' method can be used")
+    if method.name in ("web-download", "glance-download") and row.status != QUEUED:
+        raise ImageConflict(f"Image needs to be in 'queued' state to use '{method.name}' method")
+    if method.name == "glance-download":
+        for key in ("glance_region", "glance_image_id"):
+            if not getattr(method, key):
+                raise BadRequest(f"'{key}' needs to be set for glance-download import method")
+        if not ids.is_uuid(method.glance_image_id or ""):
+            raise BadRequest(f"Remote image id does not look like a UUID: {str(method.glance_image_id)[:64]}")
     if method.name == "web-download":
-        if row.status != QUEUED:
-            raise ImageConflict("Image needs to be in 'queued' state to use 'web-download' method")
         if not method.uri:
             raise BadRequest("'uri' is required for 'web-download' import method.")
         fetch.check(method.uri, tx.cloud.config.image)
+
+
+def _refusal(tx: Transaction, context: Context, method: Method) -> str:
+    """Why another image's data cannot be had, in the task's words; asked now, while it is known who asks. The image service
+    of this region is the only one that users' tokens are for."""
+    if method.glance_region != tx.cloud.config.api.region or method.glance_service_interface not in (
+            "public", "internal", "admin"):
+        return f"No image service is known for region {str(method.glance_region)[:64]} and that interface."
+    try:
+        source = images.get(tx, context, method.glance_image_id or "")
+    except NotFound as error:
+        return error.message
+    if not tx.cloud.policy.allows("download_image", context, source.policy_target):
+        return "You are not authorized to complete download_image action."
+    return "" if source.status == ACTIVE else f"Image {source.id} has no data to be imported."
 
 
 def _submit(tx: Transaction, context: Context, row: ImageRow, arguments: ImportArguments) -> str:

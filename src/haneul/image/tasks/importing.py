@@ -4,6 +4,7 @@ the others that are wanted; or copies an image that is there already."""
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct, field
@@ -19,6 +20,7 @@ from haneul.kernel.tasks import Again, Fault, Task, Work
 
 COPY = "copy-image"
 PENDING, FAILED = "os_glance_importing_to_stores", "os_glance_failed_import"  # properties: stores that are to come, that failed
+TAKEN = ("hw_", "trait:", "os_distro", "os_secure_boot", "os_type")  # properties that come with another image's data
 _SECONDS = 3600.0
 _slots = threading.BoundedSemaphore(3)  # a transfer holds its runner's thread for minutes; the other threads are for others
 
@@ -29,6 +31,8 @@ class ImportArguments(Struct):
     image_id: str
     method: str
     uri: str | None = None
+    source: str | None = None  # another image of this cloud
+    refusal: str = ""  # why it may not be that one
     stores: list[str] = field(default_factory=lambda: ["file"])
     must_all: bool = True
     asked: dict[str, Any] = {}
@@ -62,7 +66,10 @@ def _transfer(work: Work[ImportArguments]) -> None:
     if upload is None:
         return
     try:
-        if arguments.method == "web-download":
+        if arguments.method == "glance-download":
+            for batch in store.batches(_other(work)):
+                upload.write(batch)
+        elif arguments.method == "web-download":
             with fetch.opened(arguments.uri or "", cloud.config.image, deadline=clock.seconds() + _SECONDS) as chunks:
                 for batch in store.batches(chunks):
                     upload.write(batch)
@@ -75,9 +82,24 @@ def _transfer(work: Work[ImportArguments]) -> None:
             whole = len(arguments.stores) == 1 or not arguments.must_all
             uploads.settle(tx, upload, taken, status=ACTIVE if whole else IMPORTING)
             _arrived(tx, arguments.image_id, first)
+            if arguments.source is not None:
+                _take_properties(tx, arguments.image_id, arguments.source)
     except BaseException:
         uploads.give_up(cloud, upload)
         raise
+
+
+def _other(work: Work[ImportArguments]) -> Iterator[bytes]:
+    if work.arguments.refusal:
+        raise Fault(work.arguments.refusal)
+    return store.read(work.cloud, work.arguments.source or "")
+
+
+def _take_properties(tx: Transaction, image_id: str, source_id: str) -> None:
+    """What the data needs to be used comes with it."""
+    row, source = exclusive(tx, image_id), tx.get(ImageRow, source_id)
+    if row is not None and source is not None:
+        row.properties = {**row.properties, **{key: value for key, value in source.properties.items() if key.startswith(TAKEN)}}
 
 
 @import_image.step(deadline=_SECONDS)

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from haneul.image import cache, store
+from haneul.image import cache, fetch, store
 from haneul.image.images import exclusive
 from haneul.image.inspection import NotWhatItSays
 from haneul.image.model import ACTIVE, IMPORTING, QUEUED, ImageRow
@@ -75,12 +75,12 @@ def measure(work: Work[LocateArguments]) -> None:
 
 @locate_image.failed
 def unplaced(work: Work[LocateArguments], tx: Transaction, fault: Fault) -> None:
-    """What cannot be checked, or is of another format, is no image; what could not be reached once may be there later.
-    The address stays to be seen: new data takes its place."""
+    """What is found wrong, is of another format or must not be fetched is no image; what could not be reached once may be
+    there later. The address stays to be seen: new data takes its place."""
     row = exclusive(tx, work.arguments.image_id)
     if row is None or row.os_hash_value is not None:
         return
-    if row.status == IMPORTING or fault.code == NotWhatItSays.status:
+    if row.status == IMPORTING or fault.code in (NotWhatItSays.status, fetch.Refused.status):
         row.status = QUEUED
     row.os_hash_algo = row.checksum = None
     row.updated_at = clock.now()
