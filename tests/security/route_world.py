@@ -134,7 +134,7 @@ class Things:
             "namespace": space, "objects": [{"name": "object"}], "properties": {"property": {"title": "P", "type": "string"}},
             "tags": [{"name": "tag"}], "resource_type_associations": [{"name": "OS::Nova::Server"}]})
         self.ids.update({"image.namespace": space, "object_name": "object", "property_name": "property", "tag_name": "tag",
-                         "image.resource_type": "OS::Nova::Server", "image.kind": "namespace"})
+                         "image.resource_type": "OS::Nova::Server", "image.kind": "namespace", "image.store": "file"})
         self.ids.update({"member_id": "0" * 32, "task_id": "0e0e0e0e-0000-4000-8000-00000000000e", "image.schemas.name": "image"})
 
     def _compute(self) -> None:
