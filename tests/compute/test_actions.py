@@ -194,12 +194,6 @@ def test_delete_in_the_middle_of_a_build(nova: Nova, boot: Boot) -> None:
     nova.wait_gone(id)
 
 
-def test_what_needs_other_hosts_says_so(nova: Nova, boot: Boot) -> None:
-    id = boot()["id"]
-    for name in ("migrate", "os-migrateLive", "evacuate"):
-        assert "notImplemented" in nova.action(id, name, None, status=501)
-
-
 def test_reset_state(nova: Nova, boot: Boot) -> None:
     id = boot()["id"]
     nova.action(id, "os-resetState", {"state": "error"}, status=202)

@@ -157,7 +157,7 @@ def test_what_came_after_2_96(nova: Nova, boot: Boot, image: str) -> None:
     assert "properties" not in nova.server(id, version="2.97")["image"]
     shown = nova.server(id, version="2.100")
     assert shown["image"]["properties"]["owner_specified.openstack.object"] == "images/compute-image"  # the SDK's word
-    assert shown["scheduler_hints"] == {"different_host": [], "same_host": first["id"]}
+    assert shown["scheduler_hints"] == {"different_host": [], "same_host": [first["id"]]}  # Nova keeps lists
     listed = {one["id"]: one for one in nova.get("/servers/detail", version="2.101")["servers"]}
     assert listed[id]["scheduler_hints"] == shown["scheduler_hints"] and listed[first["id"]]["scheduler_hints"] == {}
     assert listed[id]["image"] == shown["image"]

@@ -116,7 +116,8 @@ def ended(nova: Nova, server: str, request_id: str, event: str) -> None:
 def test_a_running_guest_gets_a_volume_and_lets_it_go(cloud: RunningCloud, nova: Nova, boot: Boot, cinder: Cinder,
                                                       volume: Make) -> None:
     server, one = boot()["id"], volume()
-    found = attached(nova, cinder, server, one)
+    attached(nova, cinder, server, one)
+    found = nova.get(f"{PATH.format(server)}/{one}")["volumeAttachment"]  # its own id is told by GET alone
     assert found["volumeId"] == one and found["device"] == "/dev/vdb" and found["attachment_id"] == found["bdm_uuid"]
     shown = cinder.get(one)["attachments"]
     assert [(each["server_id"], each["attachment_id"], each["device"]) for each in shown] == [
