@@ -18,6 +18,7 @@ from haneul.kernel.config import Config, Paths, load
 
 CINDER = "/volume/v3"
 MULTIATTACH = "multiattach"
+IMAGE_LIMITS = ("image_size_total", "image_stage_total", "image_count_total", "image_count_uploading")
 SERVICES = {"nova": "compute", "neutron": "network", "glance": "image", "cinder": "block-storage", "swift": "object-store"}
 
 
@@ -92,6 +93,7 @@ def _images(api: Api, config: Config, web: str | None, patience: int) -> dict[st
     stores = api.get("/image/v2/info/stores/detail")["stores"]
     methods = api.get("/image/v2/info/import")["import-methods"]["value"]
     writable = [store for store in stores if store.get("read-only") != "true"]
+    _register_limits(api, config.api.region)
     return {
         "image": {"catalog_type": "image", "build_timeout": patience, "build_interval": 1, "hashing_algorithm": "sha512",
                   "http_image": web or "", "http_qcow2_image": web or "", "image_caching_enabled": True,
@@ -104,6 +106,17 @@ def _images(api: Api, config: Config, web: str | None, patience: int) -> dict[st
                                   # Tempest expects the store of addresses by this name
                                   "http_store_enabled": web is not None and "web" in [store["id"] for store in stores],
                                   "store_weight_enabled": len({store["weight"] for store in writable}) > 1}}
+
+
+def _register_limits(api: Api, region: str) -> None:
+    """Limits of images that bind nobody: tests give their own projects narrower ones."""
+    service = api.one(f"{demo.KEYSTONE}/services", "services", type="image")["id"]
+    there = {limit["resource_name"] for limit in api.get(
+        f"{demo.KEYSTONE}/registered_limits", service_id=service, region_id=region)["registered_limits"]}
+    missing = [{"service_id": service, "region_id": region, "resource_name": name, "default_limit": -1}
+               for name in IMAGE_LIMITS if name not in there]
+    if missing:
+        api.post(f"{demo.KEYSTONE}/registered_limits", {"registered_limits": missing})
 
 
 def _networks(api: Api, config: Config, patience: int) -> dict[str, dict[str, Any]]:
