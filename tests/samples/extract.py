@@ -24,7 +24,7 @@ WHERE = {
 FILES = {"openstack_placement": "placement", "neutron_lib": "neutron"}
 # What Neutron's reference has of projects that are not Neutron itself, and Keystone's of what is no answer of its v3.
 FOREIGN = {"neutron": r"(bgp|bgpvpn|firewall-v2|firewalls|sfc-[a-z-]+|taas|vpn)/"}
-REQUEST = re.compile(r"request|-req\b|-req-|-put$|-post$")
+REQUEST = re.compile(r"request|^(domain|project|system)-?(id|name)?-(password|token|totp)$|^post-reshaper|^attachment-complete$|^group-replication-(enable|disable|failover|list-targets)$")
 KINDS = {str: "text", bool: "bool", int: "int", float: "float", type(None): "null"}
 
 
@@ -60,8 +60,8 @@ def is_request(service: str, name: str) -> bool:
     last = name.rsplit("/", 1)[-1]
     if "response" in last or "-resp" in last or last == "server-rescue":
         return False
-    if service == "nova" and "-req" not in last:  # actions are published without a word for it
-        return not re.search(r"get|list|index|details|-res$", last)
+    if service == "nova":  # whose actions are published without a word for it
+        return "-req" in last or not re.search(r"get|list|index|details|-res$", last)
     return bool(REQUEST.search(last))
 
 

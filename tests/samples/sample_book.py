@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 Version = tuple[int, int]
 DROP = object()  # in `put`: the key is not sent
@@ -96,10 +97,10 @@ class Book:
 
     def split(self, full: str) -> tuple[str, Version]:
         """A sample's name without its version, and that version."""
-        match = re.search(r"(?:^|/)v(\d+\.\d+)(?=/)", full)
+        match = re.search(r"(?:^|/)v(\d+\.\d+)(?=/)|-(1\.\d+)$", full)  # the second is placement's way
         if match is None:
             return full, self.first
-        return (full[:match.start()] + full[match.end():]).lstrip("/"), parse(match[1])
+        return (full[:match.start()] + full[match.end():]).lstrip("/"), parse(match[1] or match[2])
 
     def newest(self, case: Case, name: str, version: Version) -> str:
         """The full name of the newest sample of that name that is not newer than the version."""
@@ -137,17 +138,30 @@ class Book:
         return compared, lacking, rest - lacking
 
 
+def parameters(book: Book, cases: list[Case]) -> list[Any]:
+    """Of a test that takes `case` and `version`; a version None is the newest."""
+    def text(version: Version | None) -> str:
+        return "" if book.first == (0, 0) else "@newest" if version is None else f"@{version[0]}.{version[1]}"
+
+    return [pytest.param(case, version, id=case.name + text(version)) for case in cases for version in book.versions(case)]
+
+
 class World:
     """What requests are about, made when a name is first asked for; methods `each_…` are asked every time."""
 
     def __init__(self) -> None:
         self._made: dict[str, Any] = {}
+        self._broken: set[str] = set()
 
     def __getitem__(self, name: str) -> Any:
         if name.startswith("each_"):
             return getattr(self, name)()
+        if name in self._broken:
+            raise AssertionError(f"{name} could not be made, as another case says")
         if name not in self._made:
+            self._broken.add(name)
             self._made[name] = getattr(self, name)()
+            self._broken.discard(name)
         return self._made[name]
 
     def fill(self, value: Any) -> Any:
@@ -186,9 +200,10 @@ def check(book: Book, case: Case, version: Version, world: World, rules: Rules,
     for name in case.needs:
         _ = world[name]
     method, _, path = case.request.partition(" ")
+    path = world.fill(path)  # before the body: what it makes, the body may name
     sent = body(book, case, version, world)
     plain = case.plain is not None and case.plain <= version
-    answer = ask(method, world.fill(path), sent, dict(case.headers), plain)
+    answer = ask(method, path, sent, dict(case.headers), plain)
     wanted = case.status if isinstance(case.status, int) else [status for since, status in case.status if since <= version][-1]
     assert answer.status_code == wanted, (
         f"{answer.status_code} instead of {wanted}: {answer.text[:600]}\nsent {json.dumps(sent)[:900]}")
@@ -200,7 +215,10 @@ def check(book: Book, case: Case, version: Version, world: World, rules: Rules,
 
 
 def _listed(at: str, *where: Mapping[str, str] | tuple[str, ...]) -> bool:
-    return any(at == name or at.endswith("." + name) for names in where for name in names)
+    """By the end of the path; a name that ends in .* means all keys of an object."""
+    above = at.rpartition(".")[0]
+    return any(at.endswith("." + name) or (name.endswith(".*") and above.endswith("." + name.removesuffix(".*")))
+               for names in where for name in names)
 
 
 def differences(shape: Any, value: Any, case: Case, rules: Rules, at: str = "") -> Iterator[str]:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from nova_cases import ABSENT, CASES, RULES
 from nova_world import NovaWorld
-from sample_book import Absent, Book, Case, Tally, Version, check
+from sample_book import Absent, Book, Case, Tally, Version, check, parameters
 
 from haneul.compute import room
 from running import RunningCloud
@@ -31,9 +31,7 @@ def _asker(world: NovaWorld, version: Version) -> Any:
     return ask
 
 
-@pytest.mark.parametrize("case, version", [
-    pytest.param(case, version, id=f"{case.name}@{'newest' if version is None else f'{version[0]}.{version[1]}'}")
-    for case in CASES for version in BOOK.versions(case)])
+@pytest.mark.parametrize("case, version", parameters(BOOK, CASES))
 def test_answer_is_as_in_the_sample(world: NovaWorld, case: Case, version: Version | None) -> None:
     at = version or min(case.until or NEWEST, NEWEST)
     check(BOOK, case, at, world, RULES, _asker(world, at))
