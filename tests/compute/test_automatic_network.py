@@ -8,7 +8,7 @@ from running import RunningCloud
 
 
 def test_a_server_gets_a_network_that_is_made_for_it(cloud: RunningCloud, image: str) -> None:
-    admin, other = cloud.http("admin"), cloud.http("nobody-elses")
+    admin, other = cloud.http("admin"), cloud.http("other")
     other.headers["OpenStack-API-Version"] = "compute 2.79"
 
     def make(client: Any, plural: str, word: str, **values: Any) -> Any:

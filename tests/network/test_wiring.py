@@ -22,9 +22,12 @@ from haneul.kernel.database import Base, Database
 from haneul.kernel.reconcilers import Reconcilers
 from haneul.kernel.tasks import Runner, TaskRow
 from haneul.network import (
+    address_groups,
     addresses,
+    agents,
     floating_ips,
     networks,
+    port_forwardings,
     ports,
     prepare,
     reconcile,
@@ -34,6 +37,7 @@ from haneul.network import (
     wiring,
 )
 from haneul.network.model import ChangeRow, PortRow
+from haneul.network.model_services import DHCP_AGENT, PortForwardingRow
 
 MEMBER = Context(user_id="u", project_id="p", roles=frozenset({"member", "reader"}))
 ADMIN = Context(user_id="a", project_id="p", roles=frozenset({"admin", "manager", "member", "reader"}))
@@ -342,3 +346,90 @@ def test_boots_that_wait_for_a_host_go_together_and_fail_alone(world: Cloud) -> 
     for thread in threads:
         thread.join()
     assert len(recorder.calls) == 1 and set(recorder.calls[0]) == set(made)
+
+
+def test_an_address_group_goes_where_rules_name_it(world: Cloud) -> None:
+    """To a host it is a group of nothing but members; changing it concerns that host alone, and so does its end."""
+    with world.database.write() as tx:
+        net, _ = network(tx)
+        group = security_groups.create(tx, MEMBER, project_id="p", name="guarded")
+        offices = address_groups.create(tx, project_id="p", addresses=["192.0.2.0/24"])
+        wish = {"security_group_id": group.id, "project_id": "p", "direction": "ingress", "ethertype": "IPv4"}
+        (rule,) = security_groups.add_rules(tx, MEMBER, [{**wish, "remote_address_group_id": offices.id}])
+        port = ports.create(
+            tx, MEMBER, network_id=net.id, device_id="s", device_owner="compute:nova", host="one", security_groups=[group.id]
+        )
+    with world.database.read() as tx:
+        state = wiring.of_ports(tx, "one", [port.id])
+        specs = {spec.id: spec for spec in state.security_groups}
+        assert specs[offices.id].members == ["192.0.2.0/24"] and specs[offices.id].rules == []
+        assert [entry.remote_group for entry in specs[group.id].rules if entry.id == rule.id] == [offices.id]
+        assert offices.id in wiring.wanted(tx, "one").security_groups
+        assert offices.id not in wiring.wanted(tx, "two").security_groups
+    changed(world)
+    with world.database.write() as tx:
+        address_groups.add(tx, address_groups.get(tx, MEMBER, offices.id), ["198.51.100.0/24"])
+    assert changed(world) == {("one", "security_groups", offices.id)}
+    with world.database.read() as tx:
+        state, gone = wiring.of(tx, "one", FabricIds(security_groups=[offices.id]))
+        assert [spec.members for spec in state.security_groups] == [["192.0.2.0/24", "198.51.100.0/24"]]
+        assert gone == FabricIds()
+    with world.database.write() as tx:
+        security_groups.remove_rule(tx, security_groups.rule(tx, MEMBER, rule.id))
+    with world.database.read() as tx:
+        assert offices.id not in wiring.wanted(tx, "one").security_groups
+        assert wiring.of(tx, "one", FabricIds(security_groups=[offices.id]))[1].security_groups == [offices.id]
+
+
+def test_forwardings_reach_the_routers_host(world: Cloud) -> None:
+    with world.database.write() as tx:
+        outside, _ = network(tx, "203.0.113.0/24", external=True)
+        net, subnet = network(tx)
+        router = routers.create(tx, ADMIN, project_id="p", gateway=routers.Gateway(network_id=outside.id))
+        routers.add_interface(tx, ADMIN, router, subnet_id=subnet.id)
+        port = ports.create(tx, MEMBER, network_id=net.id)
+        floating = floating_ips.create(tx, MEMBER, project_id="p", floating_network_id=outside.id).id
+    changed(world)
+    with world.database.write() as tx:
+        row = port_forwardings.create(
+            tx, MEMBER, floating_ips.get(tx, MEMBER, floating), port_id=port.id, fixed_ip=None, protocol="tcp",
+            external=(80, 90), internal=(8080, 8080), description="",
+        )
+    assert (router.host, "routers", router.id) in changed(world)
+    with world.database.read() as tx:
+        (spec,) = wiring.of(tx, router.host, FabricIds(routers=[router.id]))[0].routers
+    assert spec.floating_ips == [] and len(spec.forwardings) == 1
+    assert (spec.forwardings[0].external, spec.forwardings[0].internal) == ((80, 90), (8080, 8080))
+    with world.database.write() as tx:
+        ports.delete(tx, MEMBER, port.id)
+        assert tx.get(PortForwardingRow, row.id) is None
+    assert (router.host, "routers", router.id) in changed(world)
+
+
+def test_a_host_serves_no_dhcp_that_was_taken_from_it(world: Cloud) -> None:
+    with world.database.write() as tx:
+        net, _ = network(tx)
+        other, _ = network(tx, "10.1.0.0/24")
+        for made in (net, other):
+            for host in ("one", "two"):
+                ports.create(tx, MEMBER, network_id=made.id, device_id=host, device_owner="compute:nova", host=host)
+    changed(world)
+    with world.database.write() as tx:
+        agent = next(entry for entry in agents.of_hosts(tx, ["one"]) if entry.kind == DHCP_AGENT)
+        agents.remove_network(tx, ADMIN, agent, net.id)
+    assert changed(world) == {("one", "networks", net.id)}
+
+    def served(host: str) -> list[bool]:
+        with world.database.read() as tx:
+            state = wiring.of(tx, host, FabricIds(networks=[net.id, other.id]))[0]
+        return [bool(next(spec for spec in state.networks if spec.id == id).dhcp_ips) for id in (net.id, other.id)]
+
+    assert (served("one"), served("two")) == ([False, True], [True, True])
+    with world.database.write() as tx:
+        agents.update(tx, agent, {"admin_state_up": False})
+    assert changed(world) == {("one", "networks", net.id), ("one", "networks", other.id)}
+    assert (served("one"), served("two")) == ([False, False], [True, True])
+    with world.database.write() as tx:
+        agents.update(tx, agent, {"admin_state_up": True})
+        agents.add_network(tx, ADMIN, agent, net.id)
+    assert served("one") == [True, True]

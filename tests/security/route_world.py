@@ -55,7 +55,8 @@ class Things:
 
     owned = {"network.network_id", "network.subnet_id", "network.port_id", "network.router_id", "network.floatingip_id",
              "network.security_group_id", "network.rule_id", "network.subnetpool_id", "network.address_scope_id",
-             "network.rbac_policy_id", "compute.server_id", "compute.os-server-groups.group_id",
+             "network.rbac_policy_id", "network.address_group_id", "network.port_forwarding_id",
+             "compute.server_id", "compute.os-server-groups.group_id",
              "compute.os-security-groups.group_id", "compute.os-security-group-rules.rule_id", "compute.floating_ip_id",
              "compute.network_id", "compute.image_id", "image.image_id", *volume_things.OWNED, *volume_kinds.OWNED}
 
@@ -119,8 +120,34 @@ class Things:
         ids["template_id"] = self.make(self.admin, f"{prefix}/default-security-group-rules", {"default_security_group_rule": {
             "direction": "ingress", "protocol": "tcp", "port_range_min": number, "port_range_max": number}},
             "default_security_group_rule")["id"]
+        ids["address_group_id"] = own("address-groups", "address_group", name="addresses", addresses=["192.0.2.0/24"])
+        inside = self.make(self.member, f"{prefix}/floatingips", {"floatingip": {"floating_network_id": external}},
+                           "floatingip")["id"]
+        routed = own("routers", "router", name="forwards", external_gateway_info={"network_id": external})
+        answer = self.member.put(f"{prefix}/routers/{routed}/add_router_interface", json={"subnet_id": ids["subnet_id"]})
+        assert answer.status_code == 200, answer.text
+        ids["network.port_forwarding_id"] = own(f"floatingips/{inside}/port_forwardings", "port_forwarding", protocol="tcp",
+                                                internal_port_id=ids["port_id"], internal_port=22, external_port=22)
+        ids["network.flavor_id"] = self.make(self.admin, f"{prefix}/flavors", {"flavor": {
+            "service_type": "L3_ROUTER_NAT"}}, "flavor")["id"]
+        ids["network.profile_id"] = self.make(self.admin, f"{prefix}/service_profiles", {"service_profile": {
+            "metainfo": "{}"}}, "service_profile")["id"]
+        ids["segment_id"] = self.admin.get(f"{prefix}/segments?network_id={ids['network_id']}").json()["segments"][0]["id"]
+        self._qos(prefix)
+        ids["trunk_id"] = own("trunks", "trunk", port_id=own("ports", "port", network_id=ids["network_id"]))
         ids["agent_id"] = self.admin.get(f"{prefix}/agents").json()["agents"][0]["id"]
         ids["compute.network"] = "inside"
+
+    def _qos(self, prefix: str) -> None:
+        """A policy that is the member's project's, with a rule of each type."""
+        self.ids["network.rule_type"] = "bandwidth_limit"
+        project = self.cloud.connect("member").current_project_id
+        policy = self.make(self.admin, f"{prefix}/qos/policies", {"policy": {"name": "q", "project_id": project}}, "policy")["id"]
+        self.ids["qos_policy_id"] = policy
+        for kind, word in (("bandwidth_limit", "max_kbps"), ("dscp_marking", "dscp_mark"), ("minimum_bandwidth", "min_kbps"),
+                           ("packet_rate_limit", "max_kpps"), ("minimum_packet_rate", "min_kpps")):
+            self.ids[f"{kind}_rule_id"] = self.make(self.admin, f"{prefix}/qos/policies/{policy}/{kind}_rules", {
+                f"{kind}_rule": {word: 8}}, f"{kind}_rule")["id"]
 
     def _image(self) -> None:
         made = self.make(self.member, "/image/v2/images", {"name": "own", "disk_format": "raw", "container_format": "bare",

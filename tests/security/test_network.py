@@ -63,3 +63,42 @@ def test_20_a_rule_that_no_host_can_express_fails_at_the_api_CVE_2019_9735(netwo
     assert answer.status_code in (400, 404), answer.text
     assert len(api.get(f"/network/v2.0/security-groups/{group}").json()["security_group"]["security_group_rules"]) == 2
     assert api.delete(f"/network/v2.0/security-groups/{group}").status_code == 204
+
+
+@pytest.mark.parametrize("body", [
+    {"addresses": ["10.0.0.0/24; flush ruleset"]}, {"addresses": ["10.0.0.0/24\n"]}, {"addresses": [1]},
+    {"addresses": "10.0.0.0/8"},
+    {"addresses": [[]]}, {"addresses": ["::/129"]}, {"addresses": [f"10.{n >> 8}.{n & 255}.0/24" for n in range(1001)]},
+    {"name": "n" * 300}, {"shared": True}], ids=lambda body: str(body)[:40])
+def test_20_an_address_group_holds_prefixes_and_nothing_else(network: tuple[httpx.Client, str], body: dict[str, Any]) -> None:
+    api, _ = network
+    answer = api.post("/network/v2.0/address-groups", json={"address_group": body})
+    assert answer.status_code == 400, answer.text
+
+
+@pytest.mark.parametrize("values", [
+    {"external_port": 0}, {"external_port": 65536}, {"external_port": 10**30}, {"external_port": "80; drop"},
+    {"external_port": []},
+    {"external_port": None, "external_port_range": "1:2:3"}, {"external_port": None, "external_port_range": "٣"},
+    {"external_port_range": "80:80"}, {"external_port": None, "external_port_range": -1}, {"protocol": "tcp; accept"},
+    {"protocol": 6}, {"internal_ip_address": "10.55.0.5; drop"}, {"internal_ip_address": "::1"}, {"description": "d" * 300},
+    {"external_port": None, "external_port_range": "1:65535", "internal_port": None, "internal_port_range": "1:65536"}],
+    ids=lambda values: str(values)[:50])
+def test_20_a_forwarding_that_no_host_can_express_fails_at_the_api(network: tuple[httpx.Client, str], cloud: RunningCloud,
+                                                                  values: dict[str, Any]) -> None:
+    api, id = network
+    admin = cloud.http("admin")
+    outside = admin.get("/network/v2.0/networks?name=forwarded-outside").json()["networks"]
+    if not outside:
+        outside = [admin.post("/network/v2.0/networks", json={"network": {
+            "name": "forwarded-outside", "router:external": True}}).json()["network"]]
+        admin.post("/network/v2.0/subnets", json={"subnet": {"network_id": outside[0]["id"], "ip_version": 4,
+                                                            "cidr": "198.18.0.0/24", "enable_dhcp": False}})
+    floating = api.post("/network/v2.0/floatingips", json={"floatingip": {"floating_network_id": outside[0]["id"]}}).json()
+    path = f"/network/v2.0/floatingips/{floating['floatingip']['id']}"
+    port = api.post("/network/v2.0/ports", json={"port": {"network_id": id}}).json()["port"]["id"]
+    wanted = {"internal_port_id": port, "internal_port": 80, "external_port": 80, "protocol": "tcp", **values}
+    answer = api.post(f"{path}/port_forwardings", json={"port_forwarding": wanted})
+    assert answer.status_code == 400, answer.text
+    assert api.delete(path).status_code == 204
+    assert api.delete(f"/network/v2.0/ports/{port}").status_code == 204

@@ -178,27 +178,17 @@ def networks_of(tx: Transaction, agent: Agent) -> list[str]:
     """Those that the host serves, or will as soon as it has a guest of them."""
     if agent.kind != DHCP_AGENT:
         return []
-    said = dict(
-        tx.execute(
-            select(DhcpServiceRow.network_id, DhcpServiceRow.served).where(DhcpServiceRow.host == agent.host.name)
-        ).tuples()
-    )
+    mine = select(DhcpServiceRow.network_id, DhcpServiceRow.served).where(DhcpServiceRow.host == agent.host.name)
+    said = {id: served for id, served in tx.execute(mine)}
     has_port = set(tx.execute(select(PortRow.network_id).where(PortRow.device_owner == "network:dhcp")).scalars())
     return sorted({id for id in has_port if said.get(id, True)} | {id for id, served in said.items() if served})
 
 
 def of_network(tx: Transaction, network_id: str) -> list[Agent]:
-    said = dict(
-        tx.execute(
-            select(DhcpServiceRow.host, DhcpServiceRow.served).where(DhcpServiceRow.network_id == network_id)
-        ).tuples()
-    )
-    usual = (
-        tx.execute(
-            select(PortRow.id).where(PortRow.network_id == network_id, PortRow.device_owner == "network:dhcp")
-        ).first()
-        is not None
-    )
+    its = select(DhcpServiceRow.host, DhcpServiceRow.served).where(DhcpServiceRow.network_id == network_id)
+    said = {host: served for host, served in tx.execute(its)}
+    port = select(PortRow.id).where(PortRow.network_id == network_id, PortRow.device_owner == "network:dhcp")
+    usual = tx.execute(port).first() is not None
     return [agent for agent in of_hosts(tx, None, DHCP_AGENT) if said.get(agent.host.name, usual)]
 
 

@@ -90,6 +90,7 @@ EXTENSIONS = {
     "subnet_allocation": "Subnet Allocation",
     "subnetpool-prefix-ops": "Subnet Pool Prefix Operations",
     "security-groups-shared-filtering": "Security group filtering on the shared field",
+    "tag": "Tag support",
     "tag-ports-during-bulk-creation": "Tag Ports During Bulk Creation",
     "trunk": "Trunk Extension",
     "trunk-details": "Trunk port details",
