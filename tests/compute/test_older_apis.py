@@ -121,6 +121,25 @@ def test_a_floating_ip_moves_between_servers(nova: Nova, boot: Boot, outside: An
     nova.action(two, "addFloatingIp", {"address": made["ip"]}, version="2.44", status=400)
 
 
+def test_a_card_has_more_addresses_and_less(nova: Nova, boot: Boot, network: str) -> None:
+    server = boot(networks=[{"uuid": network}])["id"]
+
+    def fixed() -> list[str]:
+        (card,) = nova.get(f"/servers/{server}/os-interface")["interfaceAttachments"]
+        return [ip["ip_address"] for ip in card["fixed_ips"]]
+
+    (first,) = fixed()
+    nova.action(server, "addFixedIp", {"networkId": network}, version="2.43")
+    (second,) = set(fixed()) - {first}
+    nova.action(server, "removeFixedIp", {"address": first}, version="2.1")
+    assert fixed() == [second]
+    nova.action(server, "removeFixedIp", {"address": first}, version="2.43", status=400)
+    nova.action(server, "removeFixedIp", {"address": "second"}, version="2.43", status=400)
+    nova.action(server, "addFixedIp", {"networkId": "0" * 36}, version="2.43", status=404)
+    nova.action(server, "addFixedIp", {"networkId": ""}, version="2.43", status=400)
+    nova.action(server, "addFixedIp", {"networkId": network}, version="2.44", status=400)
+
+
 def test_networks_by_their_names(nova: Nova, old: Nova, network: str, outside: Any) -> None:
     external, _ = outside
     assert old.get(f"/os-networks/{external.id}")["network"]["label"] == "older-outside"

@@ -13,6 +13,8 @@ from haneul.kernel.context import Context, system
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest, Conflict, NotFound
 from haneul.network import ports
+from haneul.network.addresses import Wish
+from haneul.network.errors import IpAddressGenerationFailure
 from haneul.network.model import PortRow
 
 _STATES = (states.ACTIVE, states.PAUSED, states.STOPPED)
@@ -62,6 +64,32 @@ def detach(tx: Transaction, context: Context, row: ServerRow, port_id: str) -> N
         raise NotFound(f"Port {port_id[:64]} is not attached")
     tasks.detach_interface.submit(tx, tasks.PortArguments(server_id=row.id, port_id=port_id), resource=f"server:{row.id}",
                                   context=context)
+
+
+def add_address(tx: Transaction, context: Context, row: ServerRow, network_id: str) -> None:
+    """One more address, of the first card in the network, from the subnet of its first."""
+    states.require_unlocked(context, row)
+    port = next((port for port, _ in of(tx, row) if port.network_id == network_id), None)
+    if port is None:
+        raise NotFound(f"Network could not be found for instance {row.id}.")
+    subnet = port.fixed_ips[0]["subnet_id"] if port.fixed_ips else None
+    try:
+        ports.update(tx, system(), port, {"fixed_ips": [*_addresses(port), Wish(subnet_id=subnet)]})
+    except IpAddressGenerationFailure as error:
+        raise BadRequest(f"No fixed IP addresses available for network: {network_id}") from error
+
+
+def remove_address(tx: Transaction, context: Context, row: ServerRow, address: str) -> None:
+    states.require_unlocked(context, row)
+    for port, _ in of(tx, row):
+        if address in (wish.ip_address for wish in _addresses(port)):
+            ports.update(tx, system(), port, {"fixed_ips": [wish for wish in _addresses(port) if wish.ip_address != address]})
+            return
+    raise BadRequest(f"Instance {row.id} doesn't have fixed IP '{address}'.")
+
+
+def _addresses(port: PortRow) -> list[Wish]:
+    return [Wish(ip["subnet_id"], ip["ip_address"]) for ip in port.fixed_ips]
 
 
 def groups_of(tx: Transaction, row: ServerRow) -> list[str]:

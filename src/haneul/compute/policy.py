@@ -98,6 +98,8 @@ _CHECKS: dict[str, str] = {
         "os_compute_api:os-remote-consoles",
         "os_compute_api:os-rescue",
         "os_compute_api:os-unrescue",
+        "os_compute_api:os-multinic:add",
+        "os_compute_api:os-multinic:remove",
         "os_compute_api:os-security-groups:add",
         "os_compute_api:os-security-groups:remove",
         "os_compute_api:os-server-groups:create",

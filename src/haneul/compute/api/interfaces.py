@@ -1,4 +1,4 @@
-"""/servers/{id}/os-interface, and a server's security groups."""
+"""/servers/{id}/os-interface, and a server's addresses and security groups."""
 
 from __future__ import annotations
 
@@ -37,6 +37,14 @@ class Wanted(Body):
 
 class Attach(Body):
     wanted: Wanted = field(name="interfaceAttachment")
+
+
+class AddAddress(Body):
+    network_id: Name | int = field(name="networkId")
+
+
+class RemoveAddress(Body):
+    address: str
 
 
 class Group(Body):
@@ -86,6 +94,22 @@ def create(call: Call, row: ServerRow) -> dict[str, Any]:
 def delete(call: Call, row: ServerRow) -> Reply:
     interfaces.detach(call.tx, call.context, row, call.values["port_id"])
     return Reply(status=202)
+
+
+# ---------------------------------------------------------------- addresses of a card, as until 2.43
+
+
+@routes.action("/servers/{server_id}/action", "addFixedIp", "os_compute_api:os-multinic:add", target=server, body=AddAddress,
+               maximum=(2, 43))
+def add_address(call: Call, row: ServerRow, body: AddAddress) -> None:
+    interfaces.add_address(call.tx, call.context, row, str(body.network_id))
+
+
+@routes.action("/servers/{server_id}/action", "removeFixedIp", "os_compute_api:os-multinic:remove", target=server,
+               body=RemoveAddress, maximum=(2, 43))
+def remove_address(call: Call, row: ServerRow, body: RemoveAddress) -> None:
+    shapes.address(body.address, "address")
+    interfaces.remove_address(call.tx, call.context, row, body.address)
 
 
 # ---------------------------------------------------------------- security groups
