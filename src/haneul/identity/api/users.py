@@ -128,7 +128,8 @@ def change_password(call: Call) -> None:
 def groups(call: Call, user: User) -> dict[str, Any]:
     mine = select(Membership.group_id).where(Membership.user_id == user.id)
     query = filtered(call, select(Group).where(Group.id.in_(mine)), {"name": Group.name})
-    return page(call, "groups", query, Group.id, lambda rows: [group_view(call, row) for row in rows])
+    return page(call, "groups", query, Group.id, lambda rows: [
+        {**group_view(call, row), "membership_expires_at": None} for row in rows])  # only federation's memberships expire
 
 
 @routes.get("/groups/{group_id}/users", "identity:list_users_in_group", target=targets.group)
