@@ -35,6 +35,13 @@ def check(tx: Transaction, owner: str | None, **wanted: int) -> None:
                            f"{used} and delta {wanted[name]}]")
 
 
+def usage(tx: Transaction, project_id: str) -> dict[str, dict[str, int]]:
+    """Of those that an administrator has registered."""
+    allowed = limits.of_project(tx, "image", project_id)
+    return {name: {"limit": allowed[name], "usage": _used(tx, project_id, name)}
+            for name in (STORED, IMAGES, STAGED, TRANSFERS) if name in allowed}
+
+
 def _used(tx: Transaction, owner: str, name: str) -> int:
     of_owner: Any = ImageRow.owner == owner
     if name == IMAGES:

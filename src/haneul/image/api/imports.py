@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
-from haneul.image import imports, locations, stores
+from haneul.image import imports, limits, listing, locations, stores
 from haneul.image.api.images import image_of
 from haneul.image.imports import Import, NewTask
 from haneul.image.locations import NewLocation
@@ -14,10 +15,12 @@ from haneul.kernel.clock import iso
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.config import ImageStore
 from haneul.kernel.tasks import TaskRow
-from haneul.kernel.wire.call import Call
+from haneul.kernel.wire.call import Call, Reply
+from haneul.kernel.wire.paging import limit_of
 from haneul.kernel.wire.routes import Routes
 
 routes = Routes()
+_KEPT = 48 * 3600.0  # seconds that Glance keeps an ended task
 
 
 @routes.get("/info/import", rule="image:schemas")
@@ -50,6 +53,11 @@ def _store(cloud: Cloud, name: str, store: ImageStore) -> dict[str, Any]:
     return shown
 
 
+@routes.get("/info/usage", rule="image:schemas")
+def usage(call: Call) -> dict[str, Any]:
+    return {"usage": limits.usage(call.tx, call.context.project_id) if call.context.project_id else {}}
+
+
 @routes.post("/images/{image_id}/import", rule="upload_image", target=image_of, body=Import, status=202)
 def start(call: Call, row: ImageRow, body: Import) -> None:
     imports.start(call.tx, call.context, row, body)
@@ -74,38 +82,54 @@ def _moment(seconds: float | None) -> str | None:
     return None if seconds is None else iso(datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None))
 
 
-def view(row: TaskRow, *, whole: bool = False) -> dict[str, Any]:
+def _plain(row: TaskRow) -> dict[str, Any]:
+    status, _ = imports.state(row)
+    return {"id": row.id, "type": row.arguments.get("type", imports.KINDS[row.kind]), "status": status, "owner": row.project_id,
+            "created_at": _moment(row.created), "updated_at": _moment(row.finished or row.step_started or row.created)}
+
+
+def _whole(row: TaskRow) -> dict[str, Any]:
     status, message = imports.state(row)
-    ended = row.finished + 48 * 3600 if row.finished else None
-    shown: dict[str, Any] = {
-        "id": row.id, "type": row.arguments.get("type", imports.KINDS[row.kind]), "status": status,
-        "owner": row.project_id, "expires_at": _moment(ended),
-        "created_at": _moment(row.created), "updated_at": _moment(row.finished or row.step_started or row.created),
-        "self": f"/v2/tasks/{row.id}", "schema": "/v2/schemas/task"}
-    if whole:
-        arguments = row.arguments
-        shown |= {"input": arguments.get("asked", {}), "message": message,
-                  "result": {"image_id": arguments["image_id"]} if status == "success" else None,
-                  "image_id": arguments["image_id"], "user_id": row.user_id, "request_id": row.request_id}
-    return shown
+    image_id = row.arguments["image_id"]
+    return {**_plain(row), "input": row.arguments.get("asked", {}), "message": message, "image_id": image_id,
+            "result": {"image_id": image_id} if status == "success" else None, "user_id": row.user_id,
+            "request_id": row.request_id}
+
+
+def view(row: TaskRow, *, whole: bool = False) -> dict[str, Any]:
+    expires = {"expires_at": _moment(row.finished + _KEPT)} if row.finished else {}
+    return {**(_whole(row) if whole else _plain(row)), **expires, "self": f"/v2/tasks/{row.id}", "schema": "/v2/schemas/task"}
 
 
 @routes.get("/images/{image_id}/tasks", rule="get_image", target=image_of)
 def tasks_of(call: Call, row: ImageRow) -> dict[str, Any]:
-    return {"tasks": [view(found, whole=True) for found in imports.tasks(call.tx, call.context, row.id)]}
+    """As Glance keeps them, without links."""
+    return {"tasks": [{**_whole(found), "expires_at": _moment(found.finished + _KEPT) if found.finished else None,
+                       "deleted": False, "deleted_at": None} for found in imports.tasks(call.tx, call.context, row.id)]}
 
 
 @routes.get("/tasks", rule="get_tasks")
 def index(call: Call) -> dict[str, Any]:
     wanted = {key: call.argument(key) for key in ("status", "type")}
-    shown = [view(row) for row in imports.tasks(call.tx, call.context)]
-    return {"tasks": [task for task in shown if all(not value or task[key] == value for key, value in wanted.items())],
-            "first": "/v2/tasks", "schema": "/v2/schemas/tasks"}
+    found = [task for task in (view(row) for row in imports.tasks(call.tx, call.context))
+             if all(not value or task[key] == value for key, value in wanted.items())]
+    if (marker := call.argument("marker")) is not None:
+        imports.task(call.tx, call.context, marker)
+        places = [place for place, task in enumerate(found) if task["id"] == marker]
+        found = found[places[0] + 1:] if places else []
+    limit = limit_of(call, default=listing.DEFAULT_PAGE)
+    kept = [(key, value) for key, value in call.query if key != "marker"]
+    answer: dict[str, Any] = {"tasks": found[:limit], "first": "/v2/tasks" + (f"?{urlencode(kept)}" if kept else ""),
+                              "schema": "/v2/schemas/tasks"}
+    if len(found) > limit > 0:
+        answer["next"] = "/v2/tasks?" + urlencode([*kept, ("marker", found[limit - 1]["id"])])
+    return answer
 
 
 @routes.post("/tasks", rule="tasks_api_access", body=NewTask, status=201)
-def create(call: Call, body: NewTask) -> dict[str, Any]:
-    return view(imports.start_task(call.tx, call.context, body), whole=True)
+def create(call: Call, body: NewTask) -> Reply:
+    row = imports.start_task(call.tx, call.context, body)
+    return Reply(view(row, whole=True), headers={"Location": f"/v2/tasks/{row.id}"})
 
 
 @routes.get("/tasks/{task_id}", rule="get_task", target=lambda call: imports.task(call.tx, call.context, call.values["task_id"]))

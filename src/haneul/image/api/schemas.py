@@ -50,11 +50,12 @@ _MEMBER: dict[str, Any] = {
     "created_at": _key("string", "Date and time of image member creation"),
     "updated_at": _key("string", "Date and time of last modification of image member"),
     "status": _key("string", "The status of this image member", enum=["pending", "accepted", "rejected"]),
-    "schema": _key("string", "The schema of this image member", readonly=True),
+    "schema": {"type": "string", "description": "The schema of this image member"},
 }
 _TASK: dict[str, Any] = {
     "id": _key("string", "An identifier for the task", pattern=_ID),
-    "type": _key("string", "The type of task represented by this content", enum=["api_image_import"]),
+    "type": _key("string", "The type of task represented by this content", enum=[
+        "import", "api_image_import", "location_import"]),
     "status": _key("string", "The current status of this task", enum=["pending", "processing", "success", "failure"]),
     "input": _key(["null", "object"], "The parameters required by task, JSON blob"),
     "result": _key(["null", "object"], "The result of current task, JSON blob"),
@@ -63,15 +64,18 @@ _TASK: dict[str, Any] = {
     "expires_at": _key(_TEXT, "Datetime when this resource would be subject to removal"),
     "created_at": _key("string", "Datetime when this resource was created"),
     "updated_at": _key("string", "Datetime when this resource was updated"),
-    "self": {"type": "string"}, "schema": {"type": "string"},
+    "image_id": _key("string", "Image associated with the task"),
+    "request_id": _key("string", "Human-readable informative request-id"),
+    "user_id": _key("string", "User associated with the task"),
+    "self": {"readOnly": True, "type": "string"}, "schema": {"readOnly": True, "type": "string"},
 }
 
 
 def _collection(name: str, of: dict[str, Any], *, paged: bool) -> dict[str, Any]:
     links: dict[str, Any] = {"first": {"type": "string"}, "next": {"type": "string"}} if paged else {}
+    pages = [{"rel": "first", "href": "{first}"}, {"rel": "next", "href": "{next}"}] if paged else []
     return {"name": name, "properties": {name: {"type": "array", "items": of}, "schema": {"type": "string"}, **links},
-            **({"links": [{"rel": "first", "href": "{first}"}, {"rel": "next", "href": "{next}"},
-                          {"rel": "describedby", "href": "{schema}"}]} if paged else {})}
+            "links": [*pages, {"rel": "describedby", "href": "{schema}"}]}
 
 
 _LINKS = [{"rel": "self", "href": "{self}"}, {"rel": "enclosure", "href": "{file}"}, {"rel": "describedby", "href": "{schema}"}]
