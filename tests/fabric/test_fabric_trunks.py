@@ -113,3 +113,16 @@ def test_a_port_that_leaves_its_trunk_gets_a_tap(linux: LinuxFabric, cloud_id: s
     with guests(cloud_id, [world.port(7, BLUE)]):
         pass
     assert linux.inventory().unhealthy == [] and linux.inventory().strays == []
+
+
+def test_ports_without_port_security_may_tag_what_they_like(linux: LinuxFabric, cloud_id: str) -> None:
+    """What a network that is VLAN transparent promises; port security lets nothing through that it cannot look into."""
+    one, two = (world.port(number, groups=(), port_security=False) for number in (5, 6))
+    third = world.port(9)
+    apply(linux, one, two, third)
+    with guests(cloud_id, [one, two, third]) as (a, b, secured):
+        frame = tagged(300, ethernet(b.mac, a.mac, 0x0800, ipv4("10.1.0.5", "10.1.0.6", 17, udp(1, 2, b"TRANSPARENT"))))
+        a.inject(frame)
+        assert b.saw(b"TRANSPARENT") and any(frame[12:16] == b"\x81\x00\x01\x2c" for frame in b.seen)
+        a.inject(tagged(300, ethernet(secured.mac, a.mac, 0x0800, ipv4("10.1.0.5", "10.1.0.9", 17, udp(1, 2, b"HIDDEN")))))
+        assert not secured.saw(b"HIDDEN", 0.3)

@@ -55,7 +55,7 @@ class Things:
 
     owned = {"network.network_id", "network.subnet_id", "network.port_id", "network.router_id", "network.floatingip_id",
              "network.security_group_id", "network.rule_id", "network.subnetpool_id", "network.address_scope_id",
-             "network.rbac_policy_id", "network.address_group_id", "network.port_forwarding_id",
+             "network.rbac_policy_id", "network.address_group_id", "network.port_forwarding_id", "network.trunk_id",
              "compute.server_id", "compute.os-server-groups.group_id",
              "compute.os-security-groups.group_id", "compute.os-security-group-rules.rule_id", "compute.floating_ip_id",
              "compute.network_id", "compute.image_id", "image.image_id", *volume_things.OWNED, *volume_kinds.OWNED}

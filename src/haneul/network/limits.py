@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select
 
 from haneul.host.contract import Qos, Rate
 from haneul.kernel.database import Transaction
-from haneul.network.model import NetworkRow, PortRow
+from haneul.network.model import FloatingIpRow, NetworkRow, PortRow, RouterRow
 from haneul.network.model_qos import QosRuleRow
 
 _network: Any = NetworkRow.__table__
@@ -70,3 +70,29 @@ def of_ports(tx: Transaction, ports: Iterable[PortRow]) -> dict[str, Qos]:
     }
     meant = of_policies(tx, policies.values())
     return {id: meant[policy] for id, policy in policies.items() if policy in meant}
+
+
+def of_routers(tx: Transaction, routers: dict[str, RouterRow], ports: list[PortRow]) -> dict[str, dict[str, Qos]]:
+    """Of each router's public addresses: by a policy of their own, or their network's."""
+    public: list[Any] = [
+        (row.id, row.gateway_network_id, entry.ip_address, row.gateway_qos_policy_id)
+        for row in routers.values()
+        for port in ports
+        if port.id == row.gateway_port_id
+        for entry in port.allocations
+    ]
+    public += tx.execute(
+        select(
+            FloatingIpRow.router_id,
+            FloatingIpRow.floating_network_id,
+            FloatingIpRow.floating_ip_address,
+            FloatingIpRow.qos_policy_id,
+        ).where(FloatingIpRow.router_id.in_(routers))
+    ).all()
+    inherited = of_networks(tx, {network for _, network, _, _ in public})
+    meant = of_policies(tx, {policy or inherited.get(network) for _, network, _, policy in public})
+    found: dict[str, dict[str, Qos]] = defaultdict(dict)
+    for router, network, address, policy in public:
+        if qos := meant.get(policy or inherited.get(network, "")):
+            found[router][address] = qos
+    return found

@@ -555,7 +555,7 @@ def _routers(
     ):
         floating[router or ""].append(FloatingIP(id=id, floating_ip=ip, fixed_ip=fixed or ""))
     forwardings = _forwardings(tx, routers)
-    limited = _limits(tx, routers, ports)
+    limited = limits.of_routers(tx, routers, ports)
     specs = []
     for row in routers.values():
         mine = [port for port in ports if port.device_id == row.id]
@@ -575,32 +575,6 @@ def _routers(
             )
         )
     return specs
-
-
-def _limits(tx: Transaction, routers: dict[str, RouterRow], ports: list[PortRow]) -> dict[str, dict[str, Qos]]:
-    """Of each router's public addresses: by a policy of their own, or their network's."""
-    public = [
-        (row.id, row.gateway_network_id, entry.ip_address, row.gateway_qos_policy_id)
-        for row in routers.values()
-        for port in ports
-        if port.id == row.gateway_port_id
-        for entry in port.allocations
-    ]
-    public += tx.execute(
-        select(
-            FloatingIpRow.router_id,
-            FloatingIpRow.floating_network_id,
-            FloatingIpRow.floating_ip_address,
-            FloatingIpRow.qos_policy_id,
-        ).where(FloatingIpRow.router_id.in_(routers))
-    ).all()
-    inherited = limits.of_networks(tx, {network for _, network, _, _ in public})
-    meant = limits.of_policies(tx, {policy or inherited.get(network) for _, network, _, policy in public})
-    found: dict[str, dict[str, Qos]] = defaultdict(dict)
-    for router, network, address, policy in public:
-        if qos := meant.get(policy or inherited.get(network, "")):
-            found[router][address] = qos
-    return found
 
 
 def _forwardings(tx: Transaction, routers: Iterable[str]) -> dict[str, list[PortForwarding]]:
