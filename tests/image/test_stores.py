@@ -329,6 +329,16 @@ def test_what_was_not_read_for_longest_leaves_the_cache(cloud: RunningCloud, mem
     assert {each["image_id"] for each in admin.get("/cache").json()["cached_images"]} == set(made[1:])
     asked = web.asked
     assert member.get(f"/images/{made[0]}/file").content == BYTES and web.asked == asked + 1  # fetched again
+    monkeypatch.setattr(cloud.cloud.config.image, "cache_bytes", len(BYTES))
+    assert member.post("/cache/prune").status_code == 403 and member.post("/cache/clean").status_code == 403
+    assert admin.post("/cache/prune").json() == {"total_files_pruned": 1, "total_bytes_pruned": len(BYTES)}
+    (left,) = admin.get("/cache").json()["cached_images"]
+    (cache.folder(cloud.cloud) / left["image_id"]).unlink()
+    stray = cache.folder(cloud.cloud) / "stray"
+    stray.write_bytes(b"x")
+    assert admin.post("/cache/clean").status_code == 200
+    assert admin.get("/cache").json()["cached_images"] == [] and not stray.exists()
+    assert admin.get(f"/cache/nodes/{made[0]}").status_code == 409
 
 
 # ---------------------------------------------------------------- other images' data

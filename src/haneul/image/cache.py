@@ -80,10 +80,10 @@ def bring(cloud: Cloud, row: ImageRow, *, settle: Callable[[Transaction, ImageRo
             if settle is not None:
                 settle(tx, there, taken)
             _noted(tx, row.id, taken)
+            prune(tx, row.id)
             tx.after_commit(lambda: store.name(taken, folder(cloud) / row.id))  # lost in a crash, it is fetched again
     finally:
         intake.abort()
-    evict(cloud, row.id)
 
 
 @contextmanager
@@ -113,18 +113,32 @@ def _noted(tx: Transaction, image_id: str, taken: store.Taken) -> None:
         row = CachedImage(image_id=image_id, queued_at=now, hits=0)
         tx.add(row)
     row.size, row.sha512, row.cached_at, row.accessed_at = taken.size, taken.sha512, now, now
+    tx.flush()
 
 
-def evict(cloud: Cloud, keep: str) -> None:
-    """What was not read for the longest time goes, until the rest fits."""
-    with cloud.database.write() as tx:
-        rows = list(tx.execute(select(CachedImage).where(CachedImage.size.is_not(None))
-                               .order_by(CachedImage.accessed_at.desc())).scalars())
-        room = cloud.config.image.cache_bytes
-        for row in sorted(rows, key=lambda row: row.image_id != keep):
-            room -= row.size or 0
-            if room < 0 and row.image_id != keep:
-                drop(tx, row.image_id)
+def prune(tx: Transaction, keep: str = "") -> list[int]:
+    """What was not read for the longest time goes, until the rest fits. The sizes of what went."""
+    rows = list(tx.execute(select(CachedImage).where(CachedImage.size.is_not(None))
+                           .order_by(CachedImage.accessed_at.desc())).scalars())
+    room, gone = tx.cloud.config.image.cache_bytes, []
+    for row in sorted(rows, key=lambda row: row.image_id != keep):
+        room -= row.size or 0
+        if room < 0 and row.image_id != keep:
+            gone.append(row.size or 0)
+            drop(tx, row.image_id)
+    return gone
+
+
+def clean(tx: Transaction) -> None:
+    """Rows whose file is gone, and files that no row knows any more (never those of a fetch under way)."""
+    cached, _ = listed(tx)
+    known = {row.image_id for row in cached}
+    for row in cached:
+        if not (folder(tx.cloud) / row.image_id).exists():
+            drop(tx, row.image_id)
+    for path in folder(tx.cloud).iterdir():
+        if path.name not in known and not path.name.startswith(store.PARTIAL):
+            drop(tx, path.name)
 
 
 # ---------------------------------------------------------------- as administrators see it

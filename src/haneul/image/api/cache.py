@@ -8,6 +8,7 @@ from haneul.image import cache
 from haneul.image.api.images import image_of
 from haneul.image.model import ImageRow
 from haneul.image.tasks import caching
+from haneul.kernel.errors import Conflict
 from haneul.kernel.wire.call import Call
 from haneul.kernel.wire.routes import Routes
 
@@ -29,6 +30,22 @@ def queue(call: Call, row: ImageRow) -> None:
 @routes.delete("/cache/{image_id}", rule="cache_delete", target=image_of)
 def remove(call: Call, row: ImageRow) -> None:
     cache.drop(call.tx, row.id)
+
+
+@routes.post("/cache/clean", rule="cache_clean")
+def clean(call: Call) -> None:
+    cache.clean(call.tx)
+
+
+@routes.post("/cache/prune", rule="cache_prune")
+def prune(call: Call) -> dict[str, Any]:
+    gone = cache.prune(call.tx)
+    return {"total_files_pruned": len(gone), "total_bytes_pruned": sum(gone)}
+
+
+@routes.get("/cache/nodes/{image_id}", rule="list_cached_nodes")
+def nodes(call: Call) -> None:
+    raise Conflict("Centralized caching is not enabled")
 
 
 @routes.delete("/cache", rule="cache_delete")

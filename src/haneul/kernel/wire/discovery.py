@@ -89,7 +89,7 @@ def _network(service: Service) -> dict[str, Page]:
 
 def _image(service: Service) -> dict[str, Page]:
     def versions(cloud: Cloud) -> dict[str, Any]:
-        minors = [17, 16, 15, 9, 7, 6, 5, 4, 3, 2, 1, 0]
+        minors = [18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
         return {"versions": [{"id": f"v2.{minor}", "status": "CURRENT" if minor == minors[0] else "SUPPORTED",
                               "links": _link(cloud, service.prefix)} for minor in minors]}
 
