@@ -9,7 +9,8 @@ from sample_book import DROP, Absent, Case, Rules
 RULES = Rules(
     nullable=("description", "snapshot_id", "source_volid", "consistencygroup_id", "group_id", "updated_at", "migration_status",
               "replication_status", "volume_type", "name", "os-vol-mig-status-attr:migstat", "os-vol-mig-status-attr:name_id",
-              "provider_id", "group_type_id", "shared_targets", "cluster_name", "volume_type_id", "encryption_key_id", "container",
+              "provider_id", "group_type_id", "shared_targets", "cluster_name", "volume_type_id", "encryption_key_id",
+                  "container",
               "data_timestamp", "fail_reason", "object_count", "parent_id", "user_id", "disabled_reason", "group_snapshot_id",
               "source_group_id", "instance", "attach_mode", "attached_at", "detached_at", "qos_specs_id", "safe_to_manage"),
     maps=("metadata", "extra_specs", "group_specs", "specs", "volume_image_metadata", "meta", "connection_info",
@@ -96,7 +97,8 @@ CASES: list[Case] = [
     Case("POST /types/{each_type}/extra_specs", send="volume_type/volume-type-extra-specs-create-update-request",
          answer="volume_type/volume-type-extra-specs-create-update-response"),
     Case("GET /types/{specified_type}/extra_specs", answer="volume_type/volume-type-all-extra-specs-show-response"),
-    Case("GET /types/{specified_type}/extra_specs/capabilities", answer="volume_type/volume-type-specific-extra-specs-show-response"),
+    Case("GET /types/{specified_type}/extra_specs/capabilities",
+         answer="volume_type/volume-type-specific-extra-specs-show-response"),
     Case("PUT /types/{each_type}/extra_specs/key1", send="volume_type/volume-type-specific-extra-specs-update-request",
          answer="volume_type/volume-type-specific-extra-specs-update-response"),
     Case("GET /types/{each_private_type}/os-volume-type-access", answer="volume_type/volume-type-access-list-response"),
@@ -137,7 +139,8 @@ CASES: list[Case] = [
          put={"backup/volume_id": "{each_volume}"}),
     Case("GET /backups/{backup}", answer="backups/backup-show-response"),
     *(Case(f"GET /backups{path}", answer=f"backups/backups-list{kind}-response", needs=("backup",), since=since, until=until)
-      for path, kind, since, until in (("/detail", "-detailed", None, (3, 44)), ("/detail?with_count=1", "-detailed", (3, 45), None),
+      for path, kind, since, until in (("/detail", "-detailed", None, (3, 44)), ("/detail?with_count=1", "-detailed", (3,
+          45), None),
                                        ("", "", None, (3, 44)), ("?with_count=1", "", (3, 45), None))),
     Case("GET /backups?with_count=1", answer="backups-list-response", since=(3, 45), needs=("backup",)),
     Case("PUT /backups/{backup}", send="backups/backup-update-request", answer="backups/backup-update-response"),
@@ -177,7 +180,8 @@ CASES: list[Case] = [
     Case("POST /groups", DONE, send="group-create-request", answer="group-create-response", since=(3, 13), put={
         "group/group_type": "{group_type}", "group/volume_types": lambda world: [world["type_id"]],
         "group/availability_zone": "nova"}),
-    Case("POST /groups/action", DONE, send="group-create-from-src-request", answer="group-create-from-src-response", since=(3, 14),
+    Case("POST /groups/action", DONE, send="group-create-from-src-request", answer="group-create-from-src-response",
+         since=(3, 14),
          put={"create-from-src/group_snapshot_id": "{group_snapshot}", "create-from-src/source_group_id": DROP}),
     Case("GET /groups/{group}?list_volume=true", answer="group-show-response", since=(3, 58), extra=REPLICATED),
     Case("GET /groups", answer="groups-list-response", since=(3, 13), needs=("group",)),
@@ -190,7 +194,8 @@ CASES: list[Case] = [
     Case("POST /group_snapshots", DONE, send="group-snapshots-create-request", answer="group-snapshots-create-response",
          since=(3, 14), put={"group_snapshot/group_id": "{group}"}),
     Case("GET /group_snapshots", answer="group-snapshots-list-response", since=(3, 14), needs=("group_snapshot",)),
-    Case("GET /group_snapshots/detail", answer="group-snapshots-list-detailed-response", since=(3, 58), needs=("group_snapshot",)),
+    Case("GET /group_snapshots/detail", answer="group-snapshots-list-detailed-response", since=(3, 58),
+         needs=("group_snapshot",)),
     Case("GET /group_snapshots/{group_snapshot}", answer="group-snapshots-show-response", since=(3, 58)),
     Case("POST /group_snapshots/{each_group_snapshot}/action", DONE, send="group-snapshot-reset-status-request", since=(3, 19)),
     # ---- manageable things
@@ -269,7 +274,8 @@ ABSENT: list[Absent] = [
     Absent("volume-os-extend_volume_completion-request", ACT, "only a back end that asks Nova to grow a file needs it", 400, {
         "os-extend_volume_completion": {"error": False}}, version="3.71"),
     Absent("group-type-default-response", "GET /group_types/default", "no default group type is configured", version="3.11"),
-    Absent("backup-record-import-*", "POST /backups/import_record", "the sample's record is no record; tests/volume has a real one",
+    Absent("backup-record-import-*", "POST /backups/import_record",
+        "the sample's record is no record; tests/volume has a real one",
            400, {"backup-record": {"backup_service": "cinder.backup.drivers.swift", "backup_url": "eyJzdGF0"}}),
     Absent("user-quotas-*", "GET /os-quota-sets/{work_id}/nothing", "the sample is Nova's"),
     Absent("quota-classes-update-*", "PUT /os-quota-class-sets/samples", "the sample's volume type does not exist", 400, {

@@ -50,7 +50,8 @@ class CinderWorld(World):
     # ---------------------------------------------------------------- volumes
 
     def type_id(self) -> str:
-        return str(self.cinder.call("POST", "/types", {"volume_type": {"name": f"samples-{next(_numbers)}"}})["volume_type"]["id"])
+        return str(self.cinder.call("POST", "/types",
+            {"volume_type": {"name": f"samples-{next(_numbers)}"}})["volume_type"]["id"])
 
     def specified_type(self) -> str:
         return str(self.cinder.call("POST", "/types", {"volume_type": {"name": f"samples-{next(_numbers)}", "extra_specs": {
@@ -173,7 +174,8 @@ class CinderWorld(World):
         return dict(record)
 
     def each_transfer(self) -> str:
-        made = self.cinder.call("POST", "/volume-transfers", {"transfer": {"volume_id": self.each_volume(), "name": "first volume"}})
+        made = self.cinder.call("POST", "/volume-transfers", {"transfer": {"volume_id": self.each_volume(),
+            "name": "first volume"}})
         self._made["auth_key"] = made["transfer"]["auth_key"]
         return str(made["transfer"]["id"])
 

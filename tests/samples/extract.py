@@ -24,7 +24,9 @@ WHERE = {
 FILES = {"openstack_placement": "placement", "neutron_lib": "neutron"}
 # What Neutron's reference has of projects that are not Neutron itself, and Keystone's of what is no answer of its v3.
 FOREIGN = {"neutron": r"(bgp|bgpvpn|firewall-v2|firewalls|sfc-[a-z-]+|taas|vpn)/"}
-REQUEST = re.compile(r"request|^(domain|project|system)-?(id|name)?-(password|token|totp)$|^post-reshaper|^attachment-complete$|^group-replication-(enable|disable|failover|list-targets)$")
+REQUEST = re.compile(
+    r"request|^post-reshaper|^(domain|project|system)-?(id|name)?-(password|token|totp)$"
+    r"|^attachment-complete$|^group-replication-(enable|disable|failover|list-targets)$")
 KINDS = {str: "text", bool: "bool", int: "int", float: "float", type(None): "null"}
 
 

@@ -72,6 +72,7 @@ class Rules:
     """What holds for all answers of a service: `nullable` keys may be null though the sample has a value."""
 
     nullable: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -182,11 +183,12 @@ def body(book: Book, case: Case, version: Version, world: World) -> Any:
     found = json.loads(json.dumps(book.requests[book.newest(case, case.send, version)]))
     for path, value in case.put.items():
         where: Any = found
-        *parents, last = path.removeprefix("+").split("/")
+        *parents, last = world.fill(path.removeprefix("+")).split("/")
         for key in parents:
-            where = where[int(key)] if isinstance(where, list) else where.get(key, {})
-        key = int(last) if isinstance(where, list) else last
-        if (isinstance(where, list) and len(where) > key) or key in where or path.startswith("+"):
+            where = where[int(key)] if isinstance(where, list) else where.get(key, {}) if isinstance(where, dict) else {}
+        key = int(last) if isinstance(where, list) and last.isdigit() else last
+        there = key in where if isinstance(where, dict) else isinstance(where, list) and isinstance(key, int) and key < len(where)
+        if there or path.startswith("+"):
             if value is DROP:
                 where.pop(key, None)
             else:
@@ -225,7 +227,7 @@ def differences(shape: Any, value: Any, case: Case, rules: Rules, at: str = "") 
     if isinstance(shape, dict) and isinstance(value, dict):
         yield from _of_objects(shape, value, case, rules, at)
     elif isinstance(shape, list) and isinstance(value, list):
-        if shape and not value and not _listed(at, case.empty):
+        if shape and not value and not _listed(at, case.empty, rules.empty):
             yield f"{at}: an empty list compares nothing"
         for item in value if shape else ():
             yield from differences(shape[0], item, case, rules, f"{at}.*")
