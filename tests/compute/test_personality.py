@@ -58,3 +58,10 @@ def test_files_are_limited_and_gone_at_2_57(cloud: RunningCloud, nova: Nova, boo
     rebuild([{"path": "/a", "contents": "not base64!"}], "2.56", 400)
     rebuild([{"path": "/a"}], "2.56", 400)
     rebuild([_file("/a")], "2.57", 400)
+
+
+def test_the_clouds_domain_stands_behind_every_name_even_one_with_a_domain(cloud: RunningCloud, nova: Nova, boot: Boot) -> None:
+    """As in Nova, which since 2.94 takes names with dots: the domain was left out behind these."""
+    for name in ("plain", "with.a.domain"):
+        found = json.loads(drive.build(cloud.cloud, boot(hostname=name)["id"]).files["openstack/latest/meta_data.json"])
+        assert found["hostname"] == f"{name}.{cloud.cloud.config.compute.dhcp_domain}"

@@ -55,7 +55,7 @@ def user_data(row: ServerRow) -> bytes | None:
 
 def fqdn(tx: Transaction, row: ServerRow) -> str:
     domain = tx.cloud.config.compute.dhcp_domain
-    return f"{row.hostname}.{domain}" if domain and "." not in row.hostname else row.hostname
+    return f"{row.hostname}.{domain}" if domain else row.hostname  # as Nova: behind a name that has a domain too (2.94)
 
 
 def meta_data(tx: Transaction, guest: Guest) -> dict[str, Any]:
