@@ -19,7 +19,8 @@ def extensions(post: Post, service_id: str, project_id: str) -> dict[str, str]:
     group = post("/OS-EP-FILTER/endpoint_groups", {"endpoint_group": {"name": name, "filters": {"interface": "public"}}})
     consumer = post("/OS-OAUTH1/consumers", {"consumer": {"description": name}})["consumer"]
     return {"registered_limit_id": registered["id"], "limit_id": limit["id"], "consumer_id": consumer["id"],
-            "endpoint_group_id": group["endpoint_group"]["id"], "config_group": "ldap", "option": "url"}
+            "endpoint_group_id": group["endpoint_group"]["id"], "config_group": "ldap", "option": "url",
+            "request_token_id": "0" * 32, "access_token_id": "0" * 32}  # only a signed request makes these
 
 
 def trust(post: Post, trustor_id: str, trustee_id: str, project_id: str) -> str:

@@ -13,9 +13,9 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 from sqlalchemy import delete, select, update
 
-from haneul.identity import password_rules, passwords, trusts
+from haneul.identity import oauth, password_rules, passwords, trusts
 from haneul.identity.lookup import refuse
-from haneul.identity.model import ApplicationCredential, Failure, Password, Project, Trust, User
+from haneul.identity.model import ApplicationCredential, Failure, OAuthToken, Password, Project, Trust, User
 from haneul.identity.standing import UNSCOPED, Scope, Standing
 from haneul.identity.tokens import Claims, Entry, Tokens, audit_id
 from haneul.kernel import clock
@@ -93,29 +93,36 @@ class Proof(Struct):
     user_id: str
     base: Claims | None = None
     credential: ApplicationCredential | None = None
+    given: OAuthToken | None = None
 
 
-def log_in(cloud: Cloud, auth: Auth) -> tuple[str, Entry]:
+def log_in(cloud: Cloud, auth: Auth, signed: oauth.Signed | None = None) -> tuple[str, Entry]:
     """A new token. Raises Unauthorized, BadRequest or, for a scope that a derived token may not have, Forbidden.
 
     It counts as issued when the log-in began, and is remembered at the revision of then: what is revoked while a password is
-    being hashed voids it too.
+    being hashed voids it too. `signed`: the request, where its Authorization header is OAuth's.
     """
     tokens, started = cloud.get(Tokens), clock.seconds()
     revision = tokens.revision.read()
     wanted = auth.identity.methods
-    unknown = [method for method in wanted if method not in _CHECKS]
+    unknown = [method for method in wanted if method not in _CHECKS and method != "oauth1"]
     if not wanted or unknown:
         raise Unauthorized("Attempted to authenticate with an unsupported method.")
-    proofs = [_CHECKS[method](cloud, auth.identity) for method in dict.fromkeys(wanted)]
+    proofs = [_CHECKS[method](cloud, auth.identity) if method in _CHECKS else _by_oauth(cloud, signed)
+              for method in dict.fromkeys(wanted)]
     if len({proof.user_id for proof in proofs}) != 1:
         raise Unauthorized()
     base = next((proof.base for proof in proofs if proof.base), None)
     credential = next((proof.credential for proof in proofs if proof.credential), None)
+    given = next((proof.given for proof in proofs if proof.given), None)
     methods = tuple(dict.fromkeys([*(base.methods if base else ()), *wanted]))
     with cloud.database.read() as tx:
         user = tokens.standing(tx, proofs[0].user_id, UNSCOPED, revision)
         _enough_factors(user, methods, base)
+        if given is not None:
+            if len(proofs) > 1:  # its token has bounds of its own, and those of another method would be lost
+                raise Unauthorized()
+            return tokens.issue(tx, _given_claims(cloud, auth, given, methods, started), revision)
         trust = _trust(tx, auth.scope)
         if trust is None:
             scope = _scope(tx, auth, user, base, credential, revision)
@@ -133,6 +140,24 @@ def log_in(cloud: Cloud, auth: Auth) -> tuple[str, Entry]:
     if trust.remaining_uses is not None:  # a use is taken once the token could be made, which nobody has seen by then
         cloud.database.transact(lambda tx: trusts.consume(tx, trust.id))
     return issued
+
+
+def _given_claims(cloud: Cloud, auth: Auth, given: OAuthToken, methods: tuple[str, ...], now: float) -> Claims:
+    """An access token is for its project, whatever was asked for, and what it gives ends with it."""
+    if isinstance(auth.scope, ScopeRef) and (auth.scope.project is None or auth.scope.project.id != given.project_id):
+        raise Forbidden("An OAuth access token is for its own project only.")
+    until = float(int(now + cloud.config.identity.token_seconds))
+    if given.expires_at is not None:
+        until = min(until, now + (given.expires_at - clock.now()).total_seconds())
+    return Claims(given.user_id or "", methods, Scope("project", given.project_id), now, until, (audit_id(),),
+                  oauth_token_id=given.id)
+
+
+def _by_oauth(cloud: Cloud, signed: oauth.Signed | None) -> Proof:
+    given = oauth.prove(cloud, signed)
+    if given.user_id is None:
+        raise Unauthorized()
+    return Proof(given.user_id, given=given)
 
 
 def _trust(tx: Transaction, scope: ScopeRef | str | UnsetType) -> Trust | None:

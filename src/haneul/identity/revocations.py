@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, select
 
+from haneul.identity import oauth
 from haneul.identity.model import Revocation
 from haneul.kernel import clock
 from haneul.kernel.database import Transaction
@@ -38,7 +39,7 @@ def _moment(seconds: float) -> str:
 
 @reconciler("identity.revocations", every=600.0)
 def forget_old(cloud: Cloud) -> int:
-    """Rows whose tokens have all expired."""
+    """Rows whose tokens have all expired; nonces that nobody could use again."""
     with cloud.database.write() as tx:
         old = delete(Revocation).where(Revocation.until < clock.seconds()).returning(Revocation.id)
-        return len(tx.execute(old).all())
+        return len(tx.execute(old).all()) + oauth.forget_nonces(tx)

@@ -15,6 +15,7 @@ from haneul.identity.api import (
     groups,
     key_login,
     limits,
+    oauth,
     projects,
     role_assignments,
     roles,
@@ -30,4 +31,4 @@ service = Service(
     routes=[auth.routes, domains.routes, projects.routes, users.routes, groups.routes, roles.routes, grants.routes,
             role_assignments.routes, directory.routes, application_credentials.routes, credentials.routes,
             ec2_credentials.routes, trusts.routes, domain_config.routes, limits.routes,
-            endpoint_groups.routes, endpoint_policies.routes, consumers.routes, key_login.routes])
+            endpoint_groups.routes, endpoint_policies.routes, consumers.routes, oauth.routes, key_login.routes])

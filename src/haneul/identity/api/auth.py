@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from haneul.identity import authentication, revocations, standing
+from haneul.identity.api import oauth
 from haneul.identity.api.lists import switch
 from haneul.identity.api.views import collection, domain_view, link, project_view
 from haneul.identity.model import Project
@@ -26,7 +27,8 @@ _VARY = {"vary": "X-Auth-Token"}
 def issue(call: Call, body: authentication.AuthRequest) -> Reply:
     """Opens its own transactions: none may be open while a password is hashed."""
     tokens = call.cloud.get(Tokens)
-    token, entry = authentication.log_in(call.cloud, body.auth)
+    signed = oauth.signed(call) if "oauth1" in body.auth.identity.methods else None
+    token, entry = authentication.log_in(call.cloud, body.auth, signed)
     raw = tokens.shown(entry, with_catalog=_wants_catalog(call))
     return Reply(raw=raw, headers={"X-Subject-Token": token, **_VARY})
 
@@ -106,7 +108,7 @@ def domains(call: Call) -> dict[str, Any]:
 def system(call: Call) -> dict[str, Any]:
     assert call.context.user_id is not None
     held = standing.held(call.tx, call.context.user_id, standing.Scope(standing.SYSTEM, ""))
-    return collection(call, "system", [{"all": True}] if held else [])
+    return {"system": [{"all": True}] if held else [], "links": link(call, "auth", "system")}
 
 
 @routes.get("/OS-REVOKE/events", "identity:list_revoke_events")

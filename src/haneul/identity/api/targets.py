@@ -20,10 +20,10 @@ def found(call: Call, kind: type[T], id: str) -> T:
     try:
         return lookup.require(call.tx, kind, id)
     except NotFound:
-        raise _absent(call) or NotFound(f"Could not find {lookup.WORDS[kind]}: {id}.")
+        raise absent(call) or NotFound(f"Could not find {lookup.WORDS[kind]}: {id}.")
 
 
-def _absent(call: Call) -> Forbidden | None:
+def absent(call: Call) -> Forbidden | None:
     """The 403 for a caller who could not see the thing if it existed."""
     rule = call.route.rule
     assert rule is not None
@@ -39,7 +39,7 @@ def project(call: Call) -> Project:
 def domain(call: Call) -> Project:
     row = call.tx.get(Project, call.values["domain_id"])
     if row is None or not row.is_domain:
-        raise _absent(call) or NotFound(f"Could not find domain: {call.values['domain_id']}.")
+        raise absent(call) or NotFound(f"Could not find domain: {call.values['domain_id']}.")
     return row
 
 
