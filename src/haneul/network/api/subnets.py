@@ -88,6 +88,7 @@ def view(tx: Transaction, rows: list[SubnetRow]) -> list[dict[str, Any]]:
             "service_types": row.service_types,
             "subnetpool_id": row.subnetpool_id,
             "dns_publish_fixed_ip": row.dns_publish_fixed_ip,
+            "segment_id": None,  # a network's one segment is everywhere
         }
         for row in rows
     ]
