@@ -345,7 +345,7 @@ def test_what_was_not_read_for_longest_leaves_the_cache(cloud: RunningCloud, mem
 
 
 def test_another_image_is_imported_with_what_it_needs(cloud: RunningCloud, member: httpx.Client) -> None:
-    source, target = uploaded(member, b"the source"), make(member, hw_cpu_cores="1", speed="1")
+    source, target = uploaded(member, b"the source"), make(member, hw_cpu_cores="1", speed="1", disk_format="iso")
     for key, value in (("hw_cpu_cores", "5"), ("os_distro", "rhel"), ("speed", "88")):
         assert patch(member, source, "add", f"/{key}", value).status_code == 200
 
@@ -364,6 +364,7 @@ def test_another_image_is_imported_with_what_it_needs(cloud: RunningCloud, membe
     cloud.settle()
     found = shown(member, target)
     assert (found["status"], found["hw_cpu_cores"], found["os_distro"], found["speed"]) == ("active", "5", "rhel", "1")
+    assert found["disk_format"] == "raw"
     assert member.get(f"/images/{target}/file").content == b"the source"
 
 

@@ -66,7 +66,7 @@ def start(tx: Transaction, context: Context, row: ImageRow, asked: Import) -> No
         limits.check(tx, row.owner, image_count_uploading=1, image_stage_total=0)
     _submit(tx, context, row, ImportArguments(
         image_id=row.id, method=method.name, uri=method.uri, stores=wanted, must_all=asked.all_stores_must_succeed,
-        source=method.glance_image_id, refusal=_refusal(tx, context, method) if method.name == "glance-download" else "",
+        source=method.glance_image_id, refusal=_other(tx, context, row, method) if method.name == "glance-download" else "",
         asked={"image_id": row.id, "import_req": msgspec.to_builtins(asked), "backend": wanted}))
 
 
@@ -97,9 +97,9 @@ def _may(tx: Transaction, row: ImageRow, method: Method) -> None:
         fetch.check(method.uri, tx.cloud.config.image)
 
 
-def _refusal(tx: Transaction, context: Context, method: Method) -> str:
-    """Why another image's data cannot be had, in the task's words; asked now, while it is known who asks. The image service
-    of this region is the only one that users' tokens are for."""
+def _other(tx: Transaction, context: Context, row: ImageRow, method: Method) -> str:
+    """The image is of the formats of the one whose data it gets; or why that cannot be had, in the task's words: asked now,
+    while it is known who asks. The image service of this region is the only one that users' tokens are for."""
     if method.glance_region != tx.cloud.config.api.region or method.glance_service_interface not in (
             "public", "internal", "admin"):
         return f"No image service is known for region {str(method.glance_region)[:64]} and that interface."
@@ -109,7 +109,10 @@ def _refusal(tx: Transaction, context: Context, method: Method) -> str:
         return error.message
     if not tx.cloud.policy.allows("download_image", context, source.policy_target):
         return "You are not authorized to complete download_image action."
-    return "" if source.status == ACTIVE else f"Image {source.id} has no data to be imported."
+    if source.status != ACTIVE:
+        return f"Image {source.id} has no data to be imported."
+    row.disk_format, row.container_format = source.disk_format, source.container_format
+    return ""
 
 
 def _submit(tx: Transaction, context: Context, row: ImageRow, arguments: ImportArguments) -> str:
