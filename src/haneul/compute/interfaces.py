@@ -12,9 +12,10 @@ from haneul.compute.tasks import interfaces as tasks
 from haneul.kernel.context import Context, system
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest, Conflict, NotFound
-from haneul.network import ports
+from haneul.network import bandwidth, ports
 from haneul.network.addresses import Wish
 from haneul.network.errors import IpAddressGenerationFailure
+from haneul.network.errors_qos import QosPlacementAllocationConflict
 from haneul.network.model import PortRow
 
 _STATES = (states.ACTIVE, states.PAUSED, states.STOPPED)
@@ -53,9 +54,18 @@ def attach(tx: Transaction, context: Context, row: ServerRow, nic: Nic) -> str:
     last = tx.execute(select(func.max(ServerNicRow.position)).where(ServerNicRow.server_id == row.id)).scalar()
     port_id = making.plug(tx, guests.of(row), row.host, row.availability_zone or zones.DEFAULT, [nic], [],
                            first=0 if last is None else last + 1)[0].port_id
+    _promise(tx, row, port_id)
     tasks.attach_interface.submit(tx, tasks.PortArguments(server_id=row.id, port_id=port_id), resource=f"server:{row.id}",
                                   context=context)
     return port_id
+
+
+def _promise(tx: Transaction, row: ServerRow, port_id: str) -> None:
+    """Bandwidth that the port asks for comes from the server's own host, or there is no card."""
+    try:
+        bandwidth.take(tx, tx.get_one(PortRow, port_id), row.id, row.host or "")
+    except QosPlacementAllocationConflict as problem:
+        raise BadRequest(f"Failed to allocate resources for port {port_id} on host {row.host}: {problem.message}") from None
 
 
 def detach(tx: Transaction, context: Context, row: ServerRow, port_id: str) -> None:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest, Conflict, Forbidden, NotFound, Problem
-from haneul.network import networks, ports, topologies
+from haneul.network import bandwidth, networks, ports, topologies
 
 
 class Nic(Struct, kw_only=True):
@@ -87,6 +87,9 @@ def _check_network(tx: Transaction, context: Context, network_id: str) -> None:
         raise Forbidden(f"It is not allowed to create an interface on external network {network_id}")
     if not networks.subnet_ids(tx, [network_id])[network_id]:
         raise BadRequest(f"Network {network_id} requires a subnet in order to boot instances on.")
+    if bandwidth.by_network(tx, network_id):
+        raise BadRequest("Using networks with QoS policy is not supported for instances; create a port first. (Network ID is "
+                         f"{network_id})")
 
 
 def check_address(text: str) -> str:

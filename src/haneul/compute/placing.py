@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import select
@@ -10,6 +11,7 @@ from haneul.compute import groups
 from haneul.compute.guests import Guest
 from haneul.compute.model import AggregateRow, ServerGroupRow, ServerRow
 from haneul.kernel.database import Transaction
+from haneul.network import bandwidth
 from haneul.placement import allocations, scheduler
 from haneul.placement.scheduler import Ask, NoValidHost, Within
 
@@ -18,9 +20,10 @@ _AGGREGATE = "aggregate_instance_extra_specs:"
 
 def claim(tx: Transaction, guest: Guest, flavor: dict[str, Any], *, zone: str | None = None, host: str | None = None,
           force: bool = False, hints: dict[str, list[str]] | None = None, avoid: dict[str, str] | None = None,
-          within: list[Within] | None = None) -> str:
+          within: list[Within] | None = None, ports: Iterable[str] = ()) -> str:
     """The host that now holds the flavor's room for the server. `force`: an administrator's host, past all filters but room
-    and `within`, without which the server could not be there at all."""
+    and `within`, without which the server could not be there at all. `ports`: those it was given, which may ask for bandwidth;
+    the ones that it has already count by themselves."""
     ask = Ask(consumer_id=guest.id, project_id=guest.project_id, user_id=guest.user_id,
               resources=resources(flavor, on_volume=guest.on_volume),
               availability_zone=None if force else zone, host=host, avoid=dict(avoid or {}),
@@ -30,7 +33,11 @@ def claim(tx: Transaction, guest: Guest, flavor: dict[str, Any], *, zone: str | 
         _aggregates(tx, ask, flavor["extra_specs"])
         _group(tx, ask, guest)
         _hinted(tx, ask, hints or {})
-    return scheduler.claim(tx, ask).host
+    asked = bandwidth.of_server(tx, guest.id, ports)
+    ask.bandwidth = bandwidth.summed(asked)
+    chosen = scheduler.claim(tx, ask)
+    bandwidth.granted(tx, asked, chosen.host_id)
+    return chosen.host
 
 
 def resources(flavor: dict[str, Any], *, on_volume: bool = False) -> dict[str, int]:
@@ -85,7 +92,8 @@ def _soft(tx: Transaction, ask: Ask, policy: str, others: dict[str, int]) -> Non
     """A wish only: tried first in a savepoint of its own, and dropped when it leaves no host."""
     wished = Ask(consumer_id=ask.consumer_id, project_id=ask.project_id, user_id=ask.user_id, resources=dict(ask.resources),
                  required_traits=ask.required_traits, forbidden_traits=ask.forbidden_traits,
-                 availability_zone=ask.availability_zone, host=ask.host, within=list(ask.within), avoid=dict(ask.avoid))
+                 availability_zone=ask.availability_zone, host=ask.host, within=list(ask.within), avoid=dict(ask.avoid),
+                 bandwidth=ask.bandwidth)
     if policy == "soft-affinity":
         wished.within.append(Within(frozenset(others), "the server's group is elsewhere"))
     else:

@@ -100,6 +100,7 @@ class Network(Section):
     dns_nameservers: list[str] = []
     vlan_ranges: dict[str, tuple[int, int]] = {}  # physical network: (first, last) VLAN id
     flat_networks: list[str] = field(default_factory=lambda: ["public"])
+    bandwidths: dict[str, tuple[int, int]] = {}  # physical network: what each host can promise, (egress, ingress) in kbit/s
 
 
 class Compute(Section):

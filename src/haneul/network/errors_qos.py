@@ -53,6 +53,21 @@ class QoSRuleParameterConflict(errors.Conflict):
         )
 
 
+class QosPlacementAllocationConflict(errors.Conflict):
+    def __init__(self, consumer: str, provider: str) -> None:
+        super().__init__(
+            f"Allocation for consumer {consumer} is not possible on resource provider {provider}, the requested amount of "
+            "bandwidth would exceed the capacity available."
+        )
+
+
+class BandwidthHeld(errors.NotImplementedHere):
+    """Neutron does not follow such a change either."""
+
+    def __init__(self, port: str) -> None:
+        super().__init__(f"Minimum bandwidth cannot change under port {port}, whose host holds some for it.")
+
+
 class TrunkNotFound(errors.NotFound):
     def __init__(self, id: str) -> None:
         super().__init__(f"Trunk {id} could not be found.")

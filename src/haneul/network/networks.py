@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import and_, bindparam, or_, select
 from sqlalchemy import delete as delete_from
 
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.network import access, changes, network_segments, qos, quota, segments
+from haneul.network import access, bandwidth, changes, network_segments, qos, quota, segments
 from haneul.network.errors import ExternalNetworkInUse, InvalidSharedSetting, NetworkInUse, NetworkNotFound
 from haneul.network.errors_services import DefaultExternalNetworkExists
 from haneul.network.model import FloatingIpRow, NetworkRow, PortRow, RbacRow, RouterRow, SubnetPoolRow, SubnetRow
@@ -76,7 +76,6 @@ def create(
     quota.check(tx, project_id, network=1)
     if values.get("qos_policy_id") is not None:
         qos.change(tx, context, None, values["qos_policy_id"])
-        qos.check_network(tx, values["qos_policy_id"], "")
     else:
         values["qos_policy_id"] = qos.default(tx, project_id)
     if external and values.get("is_default"):
@@ -93,6 +92,7 @@ def create(
     )
     tx.add(row)
     tx.flush()
+    qos.check_network(tx, row.qos_policy_id, row.id)
     network_segments.make(tx, row)
     if shared:
         share(tx, row, True)
@@ -107,6 +107,8 @@ def update(tx: Transaction, context: Context, row: NetworkRow, values: dict[str,
     if "qos_policy_id" in values:
         qos.change(tx, context, policy, values["qos_policy_id"])
         qos.check_network(tx, values["qos_policy_id"], row.id)
+        if values["qos_policy_id"] != policy:
+            bandwidth.refuse_if_held(tx, and_(PortRow.network_id == row.id, PortRow.qos_policy_id.is_(None)))
     if "shared" in values and values["shared"] != row.shared:
         share(tx, row, values["shared"])
     if "external" in values and values["external"] != row.external:

@@ -136,7 +136,7 @@ def create_many(tx: Transaction, context: Context, wanted: Sequence[NewPort], *,
         if new.allowed_address_pairs and not secure:
             raise AddressPairAndPortSecurityRequired()
         row = PortRow(
-            qos_policy_id=_policy(tx, context, None, new.qos_policy_id),
+            qos_policy_id=_policy(tx, context, None, new.qos_policy_id, new.network_id),
             project_id=project,
             name=new.name,
             description=new.description,
@@ -168,13 +168,15 @@ def create_many(tx: Transaction, context: Context, wanted: Sequence[NewPort], *,
     return rows
 
 
-def _policy(tx: Transaction, context: Context, row: PortRow | None, wanted: str | None) -> str | None:
-    from haneul.network import qos
+def _policy(tx: Transaction, context: Context, row: PortRow | None, wanted: str | None, network_id: str) -> str | None:
+    from haneul.network import bandwidth, qos
 
     if row is None and wanted is None:
         return None
     found = qos.change(tx, context, row.qos_policy_id if row else None, wanted)
-    qos.check_port(tx, found, row.id if row else "")
+    qos.check_port(tx, found, row.id if row else "", network_id)
+    if row is not None and found != row.qos_policy_id:
+        bandwidth.change(tx, row, found)
     return found
 
 
@@ -327,7 +329,7 @@ def update(tx: Transaction, context: Context, row: PortRow, values: dict[str, An
     if "extra_dhcp_opts" in values:
         values["extra_dhcp_opts"] = merge_options(row.extra_dhcp_opts, values["extra_dhcp_opts"] or [])
     if "qos_policy_id" in values:
-        values["qos_policy_id"] = _policy(tx, context, row, values["qos_policy_id"])
+        values["qos_policy_id"] = _policy(tx, context, row, values["qos_policy_id"], row.network_id)
     host = values.pop("host", row.host)
     if host != row.host:
         _move(tx, row, host or "")
@@ -511,7 +513,10 @@ def unbind(tx: Transaction, port_ids: Iterable[str], *, keep_device: bool = Fals
         for kind, id in (("ports", row.id), ("networks", row.network_id))
     ]
     groups = {group for row in rows if row.host for group in row.security_groups}
+    from haneul.network import bandwidth
+
     for row in rows:
+        bandwidth.give_back(tx, row)
         row.host, row.status = "", "DOWN"
         if not keep_device:
             row.device_id, row.device_owner = "", ""

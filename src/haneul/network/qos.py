@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select, union_all
 
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.network import access, changes, limits
+from haneul.network import access, bandwidth, changes, limits
 from haneul.network.errors_qos import (
     PolicyRemoveAuthorizationError,
     QoSPolicyDefaultAlreadyExists,
@@ -33,6 +33,9 @@ BOTH = ("ingress", "egress")
 DSCP_MARKS = (0, *range(8, 41, 2), 44, 46, 48, 56)
 
 
+MINIMUM = "minimum_bandwidth"
+
+
 class Kind(Struct, frozen=True):
     """A type of rules: what it says, and in which directions it may say so."""
 
@@ -44,11 +47,16 @@ class Kind(Struct, frozen=True):
 KINDS = {
     "bandwidth_limit": Kind(("max_kbps", "max_burst_kbps"), BOTH),
     "dscp_marking": Kind(("dscp_mark",)),
-    "minimum_bandwidth": Kind(("min_kbps",), BOTH, supported=False),
+    MINIMUM: Kind(("min_kbps",), BOTH, supported=False),  # where bandwidth is configured: `supported`
     "packet_rate_limit": Kind(("max_kpps", "max_burst_kpps"), BOTH),
     "minimum_packet_rate": Kind(("min_kpps",), (*BOTH, "any"), supported=False),
 }
 SUPPORTED = frozenset(name for name, kind in KINDS.items() if kind.supported)
+
+
+def supported(tx: Transaction) -> frozenset[str]:
+    """The types of rules that some port may have."""
+    return SUPPORTED | {MINIMUM} if tx.cloud.config.network.bandwidths else SUPPORTED
 
 
 # ---------------------------------------------------------------- policies
@@ -178,26 +186,24 @@ def change(tx: Transaction, context: Context, present: str | None, wanted: str |
     return wanted
 
 
-def check_port(tx: Transaction, policy_id: str | None, port_id: str) -> None:
-    for type in unsupported(tx, policy_id):
+def check_port(tx: Transaction, policy_id: str | None, port_id: str, network_id: str) -> None:
+    for type in unsupported(tx, policy_id, network_id):
         raise QosRuleNotSupported(type, port_id)
 
 
 def check_network(tx: Transaction, policy_id: str | None, network_id: str) -> None:
-    for type in unsupported(tx, policy_id):
+    for type in unsupported(tx, policy_id, network_id):
         raise QosRuleNotSupportedByNetwork(type, network_id)
 
 
-def unsupported(tx: Transaction, policy_id: str | None) -> list[str]:
+def unsupported(tx: Transaction, policy_id: str | None, network_id: str) -> list[str]:
+    """The types of a policy's rules that mean nothing on a network."""
     if policy_id is None:
         return []
-    return list(
-        tx.execute(
-            select(QosRuleRow.type)
-            .where(QosRuleRow.qos_policy_id == policy_id, QosRuleRow.type.not_in(SUPPORTED))
-            .limit(1)
-        ).scalars()
-    )
+    types = set(tx.execute(select(QosRuleRow.type).where(QosRuleRow.qos_policy_id == policy_id)).scalars()) - SUPPORTED
+    if MINIMUM in types and bandwidth.offered(tx, network_id):
+        types.remove(MINIMUM)
+    return sorted(types)
 
 
 def _inheriting(policy_id: str) -> Any:
@@ -257,7 +263,7 @@ def add_rule(tx: Transaction, policy: QosPolicyRow, type: str, values: dict[str,
     _check_rule(tx, policy, row)
     tx.add(row)
     tx.flush()
-    _check_users(tx, policy)
+    _check_users(tx, policy, type)
     policy.touch()
     changed(tx, policy.id)
     return row
@@ -268,6 +274,7 @@ def update_rule(tx: Transaction, policy: QosPolicyRow, row: QosRuleRow, values: 
     for key, value in values.items():
         setattr(row, key, value)
     _check_rule(tx, policy, row)
+    _check_users(tx, policy, row.type)
     policy.touch()
     tx.flush()
     changed(tx, policy.id)
@@ -275,6 +282,7 @@ def update_rule(tx: Transaction, policy: QosPolicyRow, row: QosRuleRow, values: 
 
 
 def remove_rule(tx: Transaction, policy: QosPolicyRow, row: QosRuleRow) -> None:
+    _check_users(tx, policy, row.type)
     tx.delete(row)
     policy.touch()
     tx.flush()
@@ -288,25 +296,23 @@ def _check_rule(tx: Transaction, policy: QosPolicyRow, row: QosRuleRow) -> None:
     for rule in others:
         if rule.type == row.type and (rule.direction == row.direction or "any" in (rule.direction, row.direction)):
             raise QoSRulesConflict(row.type, rule.id, policy.id)
-        if rule.direction == row.direction and {rule.type, row.type} == {"minimum_bandwidth", "bandwidth_limit"}:
+        if rule.direction == row.direction and {rule.type, row.type} == {MINIMUM, "bandwidth_limit"}:
             most, least = (row, rule) if row.max_kbps is not None else (rule, row)
             if (most.max_kbps or 0) < (least.min_kbps or 0):
                 mine, theirs = (row.max_kbps, rule.min_kbps) if most is row else (row.min_kbps, rule.max_kbps)
                 raise QoSRuleParameterConflict(mine, policy.id, rule.type, theirs)
 
 
-def _check_users(tx: Transaction, policy: QosPolicyRow) -> None:
-    """A rule that no host can enforce is refused by a policy in use."""
-    bad = unsupported(tx, policy.id)
-    if not bad:
+def _check_users(tx: Transaction, policy: QosPolicyRow, type: str) -> None:
+    """A rule that no host can enforce is refused by a policy in use, and one that would change what hosts have granted."""
+    if type in SUPPORTED:
         return
-    port = tx.execute(
-        select(PortRow.id)
-        .where(or_(PortRow.qos_policy_id == policy.id, PortRow.network_id.in_(_inheriting(policy.id))))
-        .limit(1)
-    ).scalar()
-    if port is not None:
-        raise QosRuleNotSupported(bad[0], port)
-    network = tx.execute(_inheriting(policy.id).limit(1)).scalar()
-    if network is not None:
-        raise QosRuleNotSupportedByNetwork(bad[0], network)
+    mine = or_(
+        PortRow.qos_policy_id == policy.id,
+        and_(PortRow.qos_policy_id.is_(None), PortRow.network_id.in_(_inheriting(policy.id))),
+    )
+    for port, network in tx.execute(select(PortRow.id, PortRow.network_id).where(mine)):
+        check_port(tx, policy.id, port, network)
+    for network in tx.execute(_inheriting(policy.id)).scalars():
+        check_network(tx, policy.id, network)
+    bandwidth.refuse_if_held(tx, mine)

@@ -13,6 +13,7 @@ from haneul.kernel import clock
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.config import Config
 from haneul.kernel.database import Transaction
+from haneul.placement import bandwidth
 from haneul.placement.model import Inventory, Provider, ProviderTrait
 from haneul.placement.traits import STANDARD_TRAITS, ensure_traits, is_custom, physnet_trait
 
@@ -43,6 +44,7 @@ def enrolled(tx: Transaction, row: HostRow, facts: HostFacts) -> None:
         tx.add_all(ProviderTrait(provider_id=provider.id, trait=trait) for trait in sorted(physnets))
     _inventories(tx, provider, tx.cloud.config, facts)
     _traits(tx, provider, facts)
+    bandwidth.enrolled(tx, provider, tx.cloud.config)
     provider.generation += 1
     provider.updated_at = clock.now()
     tx.flush()

@@ -21,7 +21,7 @@ from haneul.fleet.model import HostRow
 from haneul.kernel import clock
 from haneul.kernel.database import Transaction
 from haneul.kernel.tasks import Fault
-from haneul.placement import allocations
+from haneul.placement import allocations, bandwidth
 from haneul.placement.model import Consumer, Inventory, Provider, ProviderTrait
 from haneul.placement.traits import physnet_trait
 
@@ -53,6 +53,7 @@ class Ask(Struct, kw_only=True):
     within: list[Within] = field(default_factory=list)
     avoid: dict[str, str] = field(default_factory=dict)  # host: why not (anti-affinity, different_host, tried before)
     physnets: frozenset[str] = frozenset()
+    bandwidth: dict[str, dict[str, int]] = field(default_factory=dict)  # by physical network, from the providers below a host's
     consumer_type: str = "INSTANCE"
 
 
@@ -89,7 +90,8 @@ def claim(tx: Transaction, ask: Ask) -> Chosen:
     tried: list[int] = []
     while found := tx.execute(*_candidates(ask, tried)).all():
         for provider, host, host_id, _ in _by_chance(found):
-            if allocations.first(tx, ask.consumer_id, {provider: ask.resources}) is None:
+            below = bandwidth.below(tx, provider, ask.bandwidth)
+            if below is not None and allocations.first(tx, ask.consumer_id, {provider: ask.resources, **below}) is None:
                 return Chosen(host, host_id)
             tried.append(provider)
     raise NoValidHost(_reasons(tx, ask))
@@ -197,6 +199,8 @@ def _reason(ask: Ask, required: frozenset[str], host: Any, room: dict[str, Any],
     for name, amount in sorted(ask.resources.items()):
         if reason := _no_room(name, amount, room.get(name)):
             return reason
+    if ask.bandwidth:
+        return f"not enough bandwidth of {', '.join(sorted(ask.bandwidth))}"
     return "taken by another request at the same moment"
 
 

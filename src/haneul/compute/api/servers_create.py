@@ -18,6 +18,7 @@ from haneul.kernel import ids
 from haneul.kernel.errors import BadRequest, Forbidden
 from haneul.kernel.wire.call import Call, Reply
 from haneul.kernel.wire.routes import Routes
+from haneul.network import bandwidth
 
 routes = Routes()
 Version = tuple[int, int]
@@ -82,6 +83,9 @@ def create(call: Call, body: Create) -> Reply:
     if server.trusted_image_certificates not in (UNSET, None, []):
         raise BadRequest("Trusted image certificates are not supported by this cloud: no key manager is there to check them.")
     wish = _wish(call, body)
+    given = [nic.port_id for nic in wish.networks if nic.port_id] if isinstance(wish.networks, list) else []
+    if given and call.version < (2, 72) and bandwidth.of_server(call.tx, None, given):
+        raise BadRequest("Creating servers with existing ports having resource_request is not supported with this microversion.")
     if wish.devices and not call.allows("os_compute_api:servers:create:attach_volume", {"project_id": call.context.project_id}):
         raise Forbidden("Policy doesn't allow os_compute_api:servers:create:attach_volume to be performed.")
     rows = boot.create(call.tx, call.context, wish)

@@ -89,7 +89,8 @@ def schedule(work: Work[CreateArguments]) -> None:
     with work.commit() as tx:
         within = block_devices.hosts_within(tx, wish.server_id) if "volumes" in work.results else []
         host = placing.claim(tx, wish.guest, wish.guest.flavor, zone=wish.zone, host=wish.host, force=wish.force,
-                             hints=wish.hints, within=within)
+                             hints=wish.hints, within=within,
+                             ports=[nic.port_id for nic in wish.nics if nic.port_id is not None])
         zone = tx.core(_HOST, host=host).scalar() or zones.DEFAULT
         tx.core(_PLACE, server=wish.server_id, host=host, zone=zone, state="networking", now=clock.now())
         work.result = {"host": host, "zone": zone}

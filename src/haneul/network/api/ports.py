@@ -13,7 +13,7 @@ from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest
 from haneul.kernel.wire.call import Call
 from haneul.kernel.wire.routes import Routes
-from haneul.network import access, carrying, limits, networks, ports
+from haneul.network import access, bandwidth, carrying, limits, networks, ports
 from haneul.network.addresses import Wish
 from haneul.network.api import attributes, bodies, lists
 from haneul.network.api.networks import DnsName, Name, Project
@@ -126,6 +126,8 @@ def view(tx: Transaction, rows: list[Any]) -> list[dict[str, Any]]:
     found = [_view(row, ips[row.id], groups[row.id], domain) for row in rows]
     if found:
         _add_services(tx, found)
+        for request in bandwidth.requests(tx, rows):
+            next(view for view in found if view["id"] == request.port_id)["resource_request"] = bandwidth.shown(request)
     return found
 
 

@@ -123,7 +123,7 @@ def delete(call: Call, row: QosPolicyRow) -> None:
 def types(call: Call) -> dict[str, Any]:
     """What hosts here enforce; with all_rules, everything that a policy may say."""
     every = paging.flag(call.argument("all_rules") or "false", "all_rules")
-    return {"rule_types": [{"type": name} for name in qos.KINDS if every or name in qos.SUPPORTED]}
+    return {"rule_types": [{"type": name} for name in qos.KINDS if every or name in qos.supported(call.tx)]}
 
 
 @routes.get("/qos/rule-types/{rule_type}", rule="get_rule_type")
@@ -133,7 +133,7 @@ def show_type(call: Call) -> dict[str, Any]:
         raise Forbidden("Not authorized.", type="NotAuthorized")
     name = call.values["rule_type"]
     kind = qos.KINDS.get(name)
-    if kind is None or not kind.supported:
+    if kind is None or name not in qos.supported(call.tx):
         raise NotFound(f"Rule type {name[:64]} could not be found.", type="QosRuleTypeNotFound")
     parameters = [
         {
