@@ -217,3 +217,34 @@ def test_a_limit_below_what_is_used_needs_force(admin: Any, member: Any, cloud: 
     assert admin("PUT", path, {"quota": {"network": 0}}, expect=400)
     assert admin("PUT", path, {"quota": {"network": 0, "force": True}})["quota"]["network"] == 0
     assert admin("PUT", path, {"quota": {"network": -1}})["quota"]["network"] == -1
+
+
+def test_refusals_that_neutron_has(member: Any, admin: Any, cloud: Any) -> None:
+    """Each of these was taken, or refused otherwise, before Neutron's own tests were run."""
+    network, small = member.network(), member.network(mtu=1279)
+    stateful = member.make("security_group", "/security-groups", name="a")
+    stateless = member.make("security_group", "/security-groups", name="b", stateful=False)
+    mixed = member.port(network, expect=409, security_groups=[stateful["id"], stateless["id"]])
+    assert mixed["type"] == "SecurityGroupConflict"
+    port = member.port(network, security_groups=[stateful["id"]])  # groups need no address
+    assert port["security_groups"] == [stateful["id"]] and port["fixed_ips"] == []
+    member("PUT", f"/ports/{port['id']}", {"port": {"security_groups": [stateful["id"], stateless["id"]]}}, expect=409)
+    member.subnet(small, "2001:db8:9::/64", expect=409)
+    member.subnet(small, "10.73.0.0/24")
+    member("PUT", f"/networks/{small['id']}", {"network": {"mtu": 67}}, expect=409)
+    for protocol in ("41", "43", "44", "58", "59", "60"):
+        member.make("security_group_rule", "/security-group-rules", expect=400, security_group_id=stateful["id"],
+                    direction="ingress", ethertype="IPv4", protocol=protocol)
+    router = member.router()
+    member.plug(router, expect=400, port_id="no-id")
+    before = member("GET", f"/networks/{network['id']}")["network"]["revision_number"]
+    member("PUT", f"/networks/{network['id']}", {"network": {"name": "n"}}, expect=412,
+           headers={"If-Match": f"revision_number={before - 1}"})
+    subnet = member.subnet(network, "10.74.0.0/24")
+    after = member("GET", f"/networks/{network['id']}")["network"]["revision_number"]
+    member("DELETE", f"/subnets/{subnet['id']}", expect=204)
+    assert before < after < member("GET", f"/networks/{network['id']}")["network"]["revision_number"]
+    project = cloud.connect("member").current_project_id
+    admin("PUT", f"/quotas/{project}", {"quota": {"security_group_rule": 0, "force": True}})
+    assert member.make("security_group", "/security-groups", expect=409, name="c")["type"] == "OverQuota"
+    admin("PUT", f"/quotas/{project}", {"quota": {"security_group_rule": -1}})

@@ -362,6 +362,6 @@ def test_address_use_is_counted(admin: Any, member: Any) -> None:
 
 def test_extensions_are_listed_and_shown(member: Any) -> None:
     aliases = {extension["alias"] for extension in member("GET", "/extensions")["extensions"]}
-    assert {"router", "security-group", "quotas", "standard-attr-tag"} <= aliases and "qos" not in aliases
+    assert {"router", "security-group", "quotas", "standard-attr-tag", "flavors"} <= aliases and "dvr" not in aliases
     assert member("GET", "/extensions/router")["extension"]["alias"] == "router"
-    member("GET", "/extensions/qos", expect=404)
+    member("GET", "/extensions/dvr", expect=404)

@@ -256,6 +256,21 @@ class SecurityGroupInUse(errors.Conflict):
         super().__init__(f"Security Group {id} in use.")
 
 
+class SecurityGroupConflict(errors.Conflict):
+    def __init__(self) -> None:
+        super().__init__(
+            "Error Cannot apply both stateful and stateless security groups on the same port while attempting the "
+            "operation."
+        )
+
+
+class NetworkMTUSubnetConflict(errors.Conflict):
+    def __init__(self, network: str, least: int, version: int) -> None:
+        super().__init__(
+            f"MTU of network {network} is below {least}, the least that IPv{version} subnets need."
+        )
+
+
 class SecurityGroupCannotRemoveDefault(errors.Conflict):
     def __init__(self) -> None:
         super().__init__("Insufficient rights for removing default security group.")

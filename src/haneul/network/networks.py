@@ -88,6 +88,7 @@ def create(
         physical_network=found.physical_network,
         segmentation_id=found.segmentation_id,
         mtu=segments.mtu(tx, found.type, mtu),
+        revision_number=1,
         **values,
     )
     tx.add(row)
@@ -115,6 +116,8 @@ def update(tx: Transaction, context: Context, row: NetworkRow, values: dict[str,
         expose(tx, row, values["external"])
     if values.get("mtu") is not None:
         values["mtu"] = segments.mtu(tx, row.type, values["mtu"])
+        versions = tx.execute(select(SubnetRow.ip_version).where(SubnetRow.network_id == row.id)).scalars()
+        segments.check_mtu(row.id, values["mtu"], versions)
     if row.external and values.get("is_default", row.is_default):
         _check_default(tx, row.id)
     for key, value in values.items():

@@ -30,6 +30,7 @@ from haneul.network.errors import (
     PortNotFound,
     PortSecurityAndIPRequiredForSecurityGroups,
     PortSecurityPortHasSecurityGroup,
+    SecurityGroupConflict,
     SecurityGroupNotFound,
     ServicePortInUse,
 )
@@ -131,7 +132,7 @@ def create_many(tx: Transaction, context: Context, wanted: Sequence[NewPort], *,
         _check_device(tx, context, new.device_id, new.device_owner)
         wishes = None if new.fixed_ips is UNSET else new.fixed_ips
         chosen = choosers[new.network_id].choose(mac, wishes, owner=new.device_owner, lowest=lowest)
-        if memberships and new.security_groups is not UNSET and (not secure or not chosen):
+        if memberships and new.security_groups is not UNSET and not secure:
             raise PortSecurityAndIPRequiredForSecurityGroups()
         if new.allowed_address_pairs and not secure:
             raise AddressPairAndPortSecurityRequired()
@@ -205,7 +206,7 @@ def _groups(
 ) -> list[list[str]]:
     """The groups of each port: those named, else the project's default where port security is on."""
     named = {id for new in wanted if new.security_groups is not UNSET for id in new.security_groups}
-    check_groups(tx, context, named)
+    known = check_groups(tx, context, named)
     defaults: dict[str, str] = {}
     found = []
     for new, project in zip(wanted, projects, strict=True):
@@ -215,6 +216,7 @@ def _groups(
             else new.port_security_enabled
         )
         if new.security_groups is not UNSET:
+            _check_mix(known, new.security_groups)
             found.append(list(dict.fromkeys(new.security_groups)))
         elif not secure or new.device_owner.startswith(_TRUSTED) or not project:
             found.append([])
@@ -225,18 +227,23 @@ def _groups(
     return found
 
 
-def check_groups(tx: Transaction, context: Context, ids: Iterable[str]) -> None:
+def check_groups(tx: Transaction, context: Context, ids: Iterable[str]) -> dict[str, bool]:
+    """Whether each is stateful; SecurityGroupNotFound for one that the caller may not use."""
     wanted = set(ids)
-    if wanted:
-        known = set(
-            tx.execute(
-                select(SecurityGroupRow.id).where(
-                    SecurityGroupRow.id.in_(wanted), access.shareable(SecurityGroupRow, context)
-                )
-            ).scalars()
-        )
-        for id in sorted(wanted - known):
-            raise SecurityGroupNotFound(id)
+    if not wanted:
+        return {}
+    query = select(SecurityGroupRow.id, SecurityGroupRow.stateful).where(
+        SecurityGroupRow.id.in_(wanted), access.shareable(SecurityGroupRow, context)
+    )
+    known: dict[str, bool] = {id: stateful for id, stateful in tx.execute(query)}
+    for id in sorted(wanted - known.keys()):
+        raise SecurityGroupNotFound(id)
+    return known
+
+
+def _check_mix(known: dict[str, bool], ids: Iterable[str]) -> None:
+    if len({known[id] for id in ids}) > 1:
+        raise SecurityGroupConflict()
 
 
 def _macs(tx: Transaction, wanted: Sequence[NewPort]) -> list[str]:
@@ -313,9 +320,9 @@ def update(tx: Transaction, context: Context, row: PortRow, values: dict[str, An
     secure = values.get("port_security_enabled", row.port_security_enabled)
     if "security_groups" in values:
         wanted = values.pop("security_groups") or []
-        if wanted and (not secure or not row.allocations):
+        if wanted and not secure:
             raise PortSecurityAndIPRequiredForSecurityGroups()
-        check_groups(tx, context, wanted)
+        _check_mix(check_groups(tx, context, wanted), wanted)
         _change_groups(tx, row, wanted)
     elif not secure and row.memberships:
         raise PortSecurityPortHasSecurityGroup()

@@ -76,6 +76,8 @@ def create(
         )
     quota.check(tx, project_id, rbac_policy=1)
     thing = _object(tx, context, object_type, object_id)
+    if object_type == "subnetpool" and thing.address_scope_id is not None:
+        _check_scope_access(tx, thing, target_project)
     if action == "access_as_external" and not context.is_admin:
         raise PolicyNotAuthorized("create_rbac_policy")
     if tx.execute(
@@ -95,6 +97,14 @@ def create(
     tx.flush()
     _settle(tx, thing, object_type, action)
     return row
+
+
+def _check_scope_access(tx: Transaction, pool: SubnetPoolRow, target: str) -> None:
+    """Who may take from a pool must be able to see the address scope that it belongs to."""
+    scope = tx.get_one(AddressScopeRow, pool.address_scope_id)
+    opened = select(RbacRow.id).where(RbacRow.object_id == scope.id, RbacRow.target_project == target)
+    if not (scope.shared or scope.project_id == target or tx.execute(opened).first()):
+        raise InvalidInput(f"Invalid subnet pool RBAC: project {target} has no access to address scope {scope.id}")
 
 
 def retarget(tx: Transaction, row: RbacRow, target_project: str) -> RbacRow:

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, or_, select
+from sqlalchemy import Table, bindparam, func, or_, select
 
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
@@ -208,7 +208,8 @@ def create(
     default(tx, project_id)
     if name.lower() == "default":
         raise SecurityGroupDefaultAlreadyExists()
-    quota.check(tx, project_id, security_group=1)
+    used = select(func.count()).select_from(DefaultRuleRow).where(DefaultRuleRow.used_in_non_default_sg)
+    quota.check(tx, project_id, security_group=1, security_group_rule=tx.execute(used).scalar_one())
     return _make(tx, SecurityGroupRow(project_id=project_id, name=name, description=description, stateful=stateful))
 
 
@@ -356,7 +357,7 @@ def _protocol(protocol: Any, ethertype: str) -> str | None:
     if text.isdigit() and text.isascii():
         if int(text) > 255:
             raise SecurityGroupRuleInvalidProtocol(protocol, sorted(NUMBERS))
-        if text == "58" and ethertype == "IPv4":
+        if ethertype == "IPv4" and int(text) in {NUMBERS[name] for name in _ONLY_V6}:
             raise SecurityGroupEthertypeConflictWithProtocol(ethertype, text)
     elif text not in NUMBERS:
         raise SecurityGroupRuleInvalidProtocol(protocol, sorted(NUMBERS))

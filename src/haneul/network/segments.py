@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import bindparam, select
 
 from haneul.kernel.database import Transaction
-from haneul.network.errors import FlatNetworkInUse, InvalidInput, NoNetworkAvailable, TunnelIdInUse, VlanIdInUse
+from haneul.network.errors import (
+    FlatNetworkInUse,
+    InvalidInput,
+    NetworkMTUSubnetConflict,
+    NoNetworkAvailable,
+    TunnelIdInUse,
+    VlanIdInUse,
+)
 from haneul.network.model import NetworkRow
 
 TYPES = ("vxlan", "flat", "vlan", "local")
 TUNNEL_OVERHEAD = 50
+LEAST_MTU = {4: 68, 6: 1280}
 
 _network: Any = NetworkRow.__table__
 _USED = select(_network.c.segmentation_id).where(
@@ -65,6 +74,13 @@ def mtu(tx: Transaction, kind: str, wanted: int | None) -> int:
     if wanted > most:
         raise InvalidInput(f"Requested MTU is too big, maximum is {most}")
     return wanted
+
+
+def check_mtu(network_id: str, mtu: int, versions: Iterable[int]) -> None:
+    """The kernel, and the standards, have no IP on links that carry less."""
+    for version in sorted(set(versions)):
+        if mtu < LEAST_MTU[version]:
+            raise NetworkMTUSubnetConflict(network_id, LEAST_MTU[version], version)
 
 
 def _taken(tx: Transaction, kind: str, physical: str | None, number: int) -> bool:

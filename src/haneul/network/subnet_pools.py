@@ -95,6 +95,14 @@ def create(
 
 
 def update(tx: Transaction, context: Context, row: SubnetPoolRow, values: dict[str, Any]) -> SubnetPoolRow:
+    if "prefixes" in values and row.address_scope_id is not None and not context.is_admin:
+        scope = tx.get_one(AddressScopeRow, row.address_scope_id)
+        if scope.project_id != context.project_id:
+            raise BadRequest(
+                f"Illegal subnetpool update : subnetpool {row.id} cannot be updated because it is associated with address "
+                f"scope {scope.id}, which is not the caller's.",
+                type="IllegalSubnetPoolUpdate",
+            )
     if "prefixes" in values:
         values["prefixes"] = (
             compact([*values["prefixes"], *row.prefixes])

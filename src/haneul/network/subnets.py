@@ -13,7 +13,7 @@ from haneul.fleet.model import HostRow
 from haneul.kernel import context as contexts
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.network import access, changes, quota
+from haneul.network import access, changes, quota, segments
 from haneul.network.addresses import Wish, is_automatic, usable
 from haneul.network.errors import (
     BadAttribute,
@@ -70,6 +70,7 @@ def get(tx: Transaction, context: Context, id: str) -> SubnetRow:
 def create(tx: Transaction, context: Context, network: NetworkRow, new: NewSubnet) -> SubnetRow:
     quota.check(tx, new.project_id, subnet=1)
     cidr = _cidr(new.cidr, new.ip_version)
+    segments.check_mtu(network.id, network.mtu, [new.ip_version])
     _check_modes(new, cidr)
     tx.lock("network", network.id)
     siblings = _of(tx, network.id)
@@ -104,6 +105,7 @@ def create(tx: Transaction, context: Context, network: NetworkRow, new: NewSubne
     )
     tx.add(row)
     tx.flush()
+    network.touch()
     serve_dhcp(tx, network, [*siblings, row])
     if is_automatic(row):
         _add_automatic(tx, row)
@@ -164,6 +166,7 @@ def delete(tx: Transaction, row: SubnetRow) -> None:
         delete_from(AllocationRow).where(AllocationRow.subnet_id == row.id).execution_options(synchronize_session=False)
     )
     tx.delete(row)
+    network.touch()
     tx.flush()
     serve_dhcp(tx, network, _of(tx, network.id))
     changes.of_networks(tx, [network.id])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +12,9 @@ from msgspec import UNSET, Struct
 from haneul.kernel import clock
 from haneul.kernel.policy import Policy
 from haneul.kernel.wire.call import Call
-from haneul.network.errors import PolicyNotAuthorized, RevisionNumberConstraintFailed
+from haneul.network.errors import BadAttribute, PolicyNotAuthorized, RevisionNumberConstraintFailed
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 _HARMLESS: dict[str, Any] = {
     "shared": False,
     "router:external": False,
@@ -102,8 +104,16 @@ def constrain(call: Call, row: Any) -> None:
     """If-Match: revision_number=N, as Neutron has it."""
     header = call.headers.get("if-match", "")
     name, _, number = header.partition("=")
-    if name.strip() == "revision_number" and number.strip().isdigit() and int(number) != row.revision_number:
+    wanted = number.strip()
+    known = wanted.removeprefix("-").isdecimal() and len(wanted) < 20
+    if name.strip() == "revision_number" and known and int(wanted) != row.revision_number:
         raise RevisionNumberConstraintFailed(int(number), row.revision_number)
+
+
+def uuid(name: str, value: Any) -> None:
+    """Neutron reads ids of bodies before it looks for what they name."""
+    if isinstance(value, str) and not _UUID.fullmatch(value):
+        raise BadAttribute(name, f"'{value[:64]}' is not a valid UUID")
 
 
 def columns(body: Struct, names: Mapping[str, str]) -> dict[str, Any]:

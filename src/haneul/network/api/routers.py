@@ -245,6 +245,8 @@ def _changed(row: RouterRow, port: PortRow, subnet_ids: list[str]) -> dict[str, 
 @routes.put("/routers/{router_id}/add_router_interface", rule="add_router_interface", target=loaded, body=bodies.Body)
 def add_interface(call: Call, row: RouterRow, body: bodies.Body) -> dict[str, Any]:
     new = bodies.plain(body, Interface)
+    attributes.uuid("subnet_id", new.subnet_id)
+    attributes.uuid("port_id", new.port_id)
     return _changed(
         row,
         *routers.add_interface(

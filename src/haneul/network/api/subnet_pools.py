@@ -79,9 +79,9 @@ def view(tx: Transaction, rows: list[SubnetPoolRow]) -> list[dict[str, Any]]:
             "prefixes": row.prefixes,
             "ip_version": row.ip_version,
             "shared": row.shared,
-            "default_prefixlen": row.default_prefixlen,
-            "min_prefixlen": row.min_prefixlen,
-            "max_prefixlen": row.max_prefixlen,
+            "default_prefixlen": str(row.default_prefixlen),  # words in Neutron's answers, though numbers in requests
+            "min_prefixlen": str(row.min_prefixlen),
+            "max_prefixlen": str(row.max_prefixlen),
             "default_quota": row.default_quota,
             "address_scope_id": row.address_scope_id,
             "is_default": row.is_default,
@@ -180,6 +180,7 @@ def create(call: Call, body: bodies.Body) -> dict[str, Any]:
 @routes.put("/subnetpools/{subnetpool_id}", rule="update_subnetpool", target=loaded, body=bodies.Body)
 def update(call: Call, row: SubnetPoolRow, body: bodies.Body) -> dict[str, Any]:
     new = bodies.one(body, "subnetpool", UpdatePool, read_only=READ_ONLY)
+    attributes.uuid("address_scope_id", new.address_scope_id)
     attributes.constrain(call, row)
     attributes.check(call, "update_subnetpool", new, {"project_id": row.project_id})
     return _one(call, subnet_pools.update(call.tx, call.context, row, attributes.columns(new, _COLUMNS)))

@@ -107,7 +107,11 @@ def applied(tx: Transaction, host: str, state: FabricState) -> None:
     if floating:
         tx.execute(
             update(FloatingIpRow)
-            .where(FloatingIpRow.id.in_(floating), FloatingIpRow.status != "ACTIVE")
+            .where(
+                FloatingIpRow.id.in_(floating),
+                FloatingIpRow.status != "ACTIVE",
+                FloatingIpRow.router_id.is_not(None),  # what was taken off meanwhile stays DOWN
+            )
             .values(status="ACTIVE")
             .execution_options(synchronize_session=False)
         )
