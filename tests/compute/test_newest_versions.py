@@ -161,3 +161,16 @@ def test_a_flavors_quotas_reach_the_disks_and_the_processor() -> None:
     assert [(disk.name, disk.limits) for disk in made.disks] == [
         (name, DiskLimits(read_bytes_sec=1000)) for name in ("root", "ephemeral0")]
     assert made.cpu == CpuLimits(shares=2048, quota=-1)
+
+
+def test_a_crash_dump_is_an_interrupt_to_the_guest(nova: Nova, boot: Boot) -> None:
+    server = boot()["id"]
+    nova.action(server, "trigger_crash_dump", version="2.16", status=400)
+    nova.action(server, "trigger_crash_dump", version="2.17", status=202)
+    path = f"/servers/{server}/os-instance-actions"
+    (made,) = [each for each in nova.get(path)["instanceActions"] if each["action"] == "trigger_crash_dump"]
+    wait_until(lambda: [event["result"] for event in nova.get(f"{path}/{made['request_id']}")["instanceAction"]["events"]] == [
+        "Success"], 10, "the interrupt")
+    nova.action(server, "os-stop")
+    nova.wait(server, "SHUTOFF")
+    nova.action(server, "trigger_crash_dump", version="2.17", status=409)

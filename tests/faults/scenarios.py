@@ -218,6 +218,7 @@ SCENARIOS: dict[str, Scenario] = {
     "compute.server.snapshot": Scenario(active, action("createImage", {"name": "snap"})),
     "compute.server.attach_interface": Scenario(active, attach),
     "compute.server.detach_interface": Scenario(attached, detach),
+    "compute.server.interrupt": Scenario(active, action("trigger_crash_dump"), loose=True),
     "compute.host.cache_images": Scenario(in_an_aggregate, fetch_ahead, "there", on_its_host, loose=True),
     "compute.server.rewire": Scenario(active, action("injectNetworkInfo")),
     "network.wire": Scenario(active, subnet_changes, loose=True),

@@ -26,6 +26,7 @@ def test_life_of_a_server_with_every_verb_asked_twice(machine: Machine) -> None:
     for verb, argument, power in [
         (hypervisor.create, spec, "paused"), (hypervisor.run, spec.id, "running"), (hypervisor.create, spec, "running"),
         (hypervisor.pause, spec.id, "paused"), (hypervisor.run, spec.id, "running"), (hypervisor.reset, spec.id, "running"),
+        (hypervisor.interrupt, spec.id, "running"),
         (hypervisor.suspend, spec.id, "suspended"), (hypervisor.resume, spec, "running"),
         (hypervisor.kill, spec.id, "off"), (hypervisor.create, spec, "paused"),
     ]:
@@ -45,6 +46,7 @@ def test_verbs_on_nothing(machine: Machine) -> None:
     id = str(uuid.uuid4())
     hypervisor = machine.hypervisor
     for verb in (hypervisor.server, hypervisor.run, hypervisor.pause, hypervisor.press_power_button, hypervisor.reset,
+                 hypervisor.interrupt,
                  hypervisor.suspend, hypervisor.console_log, hypervisor.vnc_socket, hypervisor.counters):
         with pytest.raises(NotThere):
             verb(id)
@@ -61,7 +63,8 @@ def test_verbs_that_the_state_forbids(machine: Machine) -> None:
     with pytest.raises(Conflict):
         hypervisor.reset(spec.id)
     hypervisor.kill(spec.id)
-    for verb in (hypervisor.run, hypervisor.pause, hypervisor.reset, hypervisor.suspend, hypervisor.vnc_socket):
+    for verb in (hypervisor.run, hypervisor.pause, hypervisor.reset, hypervisor.suspend, hypervisor.vnc_socket,
+                 hypervisor.interrupt):
         with pytest.raises(Conflict):
             verb(spec.id)
     with pytest.raises(Conflict):

@@ -77,6 +77,13 @@ def reboot(tx: Transaction, context: Context, row: ServerRow, *, hard: bool) -> 
         _begin(tx, context, row, power.reboot_server, "rebooting")
 
 
+def trigger_crash_dump(tx: Transaction, context: Context, row: ServerRow) -> None:
+    require(context, row, "trigger_crash_dump", (ACTIVE, PAUSED, RESCUED, RESIZED, ERROR))
+    if row.host is None:
+        raise NotReady(row.id)
+    _begin(tx, context, row, power.interrupt_server, None)
+
+
 def pause(tx: Transaction, context: Context, row: ServerRow) -> None:
     require(context, row, "pause", (ACTIVE,))
     _begin(tx, context, row, power.pause_server, "pausing")

@@ -21,7 +21,7 @@ NAMES = {"create": "create", "create_with_volumes": "create",
          "shelve": "shelve", "unshelve": "unshelve",
          "attach_interface": "attach_interface", "detach_interface": "detach_interface", "attach_volume": "attach_volume",
          "detach_volume": "detach_volume", "swap_volume": "swap_volume", "extend_volume": "extend_volume",
-         "rewire": "injectNetworkInfo"}
+         "rewire": "injectNetworkInfo", "interrupt": "trigger_crash_dump"}
 WHOLE = {"attach_interface", "detach_interface", "attach_volume", "detach_volume", "swap_volume"}
 
 

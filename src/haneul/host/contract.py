@@ -206,6 +206,10 @@ class Hypervisor(ABC):
         """Hardware reset of a running guest."""
 
     @abstractmethod
+    def interrupt(self, id: str) -> ServerState:
+        """A non-maskable interrupt to a running or paused guest, which a kernel may be set up to leave a crash dump at."""
+
+    @abstractmethod
     def suspend(self, id: str) -> ServerState:
         """Memory saved to disk, process gone (power `suspended`). A suspended server is left as it is."""
 

@@ -36,7 +36,7 @@ def diagnostics(call: Call, row: ServerRow) -> dict[str, Any]:
 
 def _old(row: ServerRow, found: ServerCounters) -> dict[str, Any]:
     """As Nova names what libvirt counts: disks by their letters, cards by their taps."""
-    shown: dict[str, Any] = {"memory": row.ram << 10, "memory-actual": row.ram << 10}
+    shown: dict[str, Any] = {"memory": row.ram << 10}
     if found.memory_used_mib is not None:
         shown["memory-rss"] = found.memory_used_mib << 10
     shown |= {f"cpu{number}_time": used for number, used in enumerate(found.cpu_nanoseconds)}

@@ -130,7 +130,7 @@ def change_password(call: Call, row: ServerRow, body: Password) -> None:
 
 @routes.action(PATH, "trigger_crash_dump", "os_compute_api:servers:trigger_crash_dump", target=server, minimum=(2, 17))
 def trigger_crash_dump(call: Call, row: ServerRow) -> None:
-    raise BadRequest("Triggering crash dump is not supported")
+    actions.trigger_crash_dump(call.tx, call.context, row)
 
 
 # ---------------------------------------------------------------- images

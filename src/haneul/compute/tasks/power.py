@@ -17,6 +17,8 @@ pause_server = Task("compute.server.pause", OnServer, deadline=300.0)
 unpause_server = Task("compute.server.unpause", OnServer, deadline=300.0)
 suspend_server = Task("compute.server.suspend", OnServer, deadline=900.0)
 resume_server = Task("compute.server.resume", OnServer, deadline=900.0)
+interrupt_server = Task("compute.server.interrupt", OnServer, deadline=120.0)
+interrupt_server.failed(machine.fail_softly)
 
 for task in (start_server, stop_server, reboot_server, hard_reboot_server, pause_server, unpause_server, suspend_server,
              resume_server):
@@ -132,3 +134,14 @@ def restore_memory(work: Work[OnServer]) -> None:
     machine.agent(work.cloud, row).hypervisor.resume(guest)
     with work.commit() as tx:
         machine.put(machine.row_of(tx, work), states.ACTIVE, states.RUNNING)
+
+
+# ---------------------------------------------------------------- crash dump
+
+
+@interrupt_server.step(deadline=60)
+@plain
+def interrupt(work: Work[OnServer]) -> None:
+    """What follows is the guest's: a kernel that is set up for it dumps its memory and starts again."""
+    row = machine.load(work)
+    machine.agent(work.cloud, row).hypervisor.interrupt(row.id)

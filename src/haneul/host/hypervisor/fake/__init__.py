@@ -154,6 +154,11 @@ class FakeHypervisor(Hypervisor):
     def reset(self, id: str) -> ServerState:
         return self._change(id, "running", "reset", allowed=("running",))
 
+    def interrupt(self, id: str) -> ServerState:
+        with self._lock:
+            server = self._plugged_in(id)
+            return self._set(server, server.power, "interrupted")
+
     def suspend(self, id: str) -> ServerState:
         return self._change(id, "suspended", "memory saved", allowed=("running", "paused", "suspended"))
 

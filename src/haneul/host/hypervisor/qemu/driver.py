@@ -266,6 +266,13 @@ class QemuHypervisor(Hypervisor):
             machine.connected().execute("system_reset")
             return machine.state()
 
+    def interrupt(self, id: str) -> ServerState:
+        with self._known(id) as machine:
+            if machine.power() not in ("running", "paused"):
+                raise Conflict(f"server {id} is {machine.power()}")
+            machine.connected().execute("inject-nmi")
+            return machine.state()
+
     def suspend(self, id: str) -> ServerState:
         with self._known(id) as machine:
             if machine.power() != "suspended":
