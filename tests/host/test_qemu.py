@@ -96,7 +96,7 @@ def test_what_a_flavor_allows_of_disk_and_processor_is_set(qemu: Machine) -> Non
             "1024", "50000", "20000"]
     else:
         assert (Path("/sys/fs/cgroup") / groups[""].lstrip("/") / "cpu.max").read_text().strip() == "20000 50000"
-    throttled = qemu.hypervisor._machines[spec.id].connected().execute("query-block")
+    throttled = qemu.hypervisor._machines[spec.id].connected().execute("query-block")  # type: ignore[attr-defined]
     inserted = next(entry["inserted"] for entry in throttled if "disk-root" in entry.get("qdev", ""))
     assert (inserted["iops_rd"], inserted["bps"]) == (300, 1 << 20)
 
