@@ -27,7 +27,12 @@ _SPELLED = {"pni": "SSE3", "sse4_1": "SSE41", "sse4_2": "SSE42", "aes": "AESNI",
 
 
 def listen(cloud: Cloud) -> None:
+    """Hosts that are known already learn what the configuration says now; new ones when they enrol."""
     cloud.get(Listeners).enrolled.append(enrolled)
+    if cloud.config.network.bandwidths:
+        with cloud.database.write() as tx:
+            for provider in tx.execute(select(Provider).join(HostRow, HostRow.name == Provider.name)).scalars().all():
+                bandwidth.enrolled(tx, provider, cloud.config)
 
 
 def enrolled(tx: Transaction, row: HostRow, facts: HostFacts) -> None:
