@@ -159,6 +159,14 @@ def test_one_store_that_fails(cloud: RunningCloud, member: httpx.Client, monkeyp
     assert store.path_of(cloud.cloud, image).exists() is not must
 
 
+def test_copying_is_offered_where_there_is_a_second_store(cloud: RunningCloud, member: httpx.Client, admin: httpx.Client,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "copy-image" in member.get("/info/import").json()["import-methods"]["value"]
+    monkeypatch.setattr(cloud.cloud.config.image, "stores", {})
+    assert "copy-image" not in member.get("/info/import").json()["import-methods"]["value"]
+    assert bring_in(admin, uploaded(member), method={"name": "copy-image"}, all_stores=True).status_code == 400
+
+
 def test_copies_and_their_removal(cloud: RunningCloud, member: httpx.Client, admin: httpx.Client) -> None:
     image = uploaded(member)
     copy = {"method": {"name": "copy-image"}, "stores": ["second"]}

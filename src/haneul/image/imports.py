@@ -14,13 +14,19 @@ from haneul.image.model import ACTIVE, IMPORTING, QUEUED, UPLOADING, ImageRow
 from haneul.image.tasks.importing import COPY, FAILED, PENDING, ImportArguments, import_image
 from haneul.image.tasks.locating import locate_image
 from haneul.kernel import clock, ids
+from haneul.kernel.cloud import Cloud
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import BadRequest, Forbidden, NotFound
 from haneul.kernel.tasks import TaskRow
 
-METHODS = ("glance-direct", "web-download", "glance-download", COPY)
+_METHODS = ["glance-direct", "web-download", "glance-download"]
 KINDS = {import_image.kind: "api_image_import", locate_image.kind: "location_import"}  # of tasks, as users see them
+
+
+def methods(cloud: Cloud) -> list[str]:
+    """Copying takes a second store."""
+    return [*_METHODS, COPY] if len(stores.files(cloud)) > 1 else _METHODS
 
 
 class Method(Struct, omit_defaults=True):
@@ -42,7 +48,7 @@ class Import(Struct):
 
 def start(tx: Transaction, context: Context, row: ImageRow, asked: Import) -> None:
     method = asked.method
-    if method.name not in METHODS:
+    if method.name not in methods(tx.cloud):
         raise BadRequest(f"Unknown import method name '{method.name[:32]}'.")
     if asked.all_stores and asked.stores:
         raise BadRequest("'stores' and 'all_stores' cannot be used together.")

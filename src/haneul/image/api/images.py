@@ -45,7 +45,7 @@ def _shown(call: Call, row: ImageRow) -> dict[str, Any]:
 def create(call: Call, body: dict[str, Any]) -> Reply:
     row = images.create(call.tx, call.context, body)
     return Reply(_shown(call, row), headers={
-        "Location": f"{call.base_url}/images/{row.id}", "OpenStack-image-import-methods": ",".join(imports.METHODS),
+        "Location": f"{call.base_url}/images/{row.id}", "OpenStack-image-import-methods": ",".join(imports.methods(call.cloud)),
         "OpenStack-image-store-ids": ",".join(stores.all_of(call.cloud))})
 
 

@@ -25,7 +25,7 @@ _KEPT = 48 * 3600.0  # seconds that Glance keeps an ended task
 
 @routes.get("/info/import", rule="image:schemas")
 def methods(call: Call) -> dict[str, Any]:
-    return {"import-methods": {"description": "Import methods available.", "type": "array", "value": list(imports.METHODS)}}
+    return {"import-methods": {"description": "Import methods available.", "type": "array", "value": imports.methods(call.cloud)}}
 
 
 @routes.get("/info/stores", rule="image:schemas")
