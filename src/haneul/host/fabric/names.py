@@ -81,7 +81,7 @@ def router_veth(cloud_id: str, port_id: str) -> str:
 
 
 def uplink_veth(cloud_id: str, network_id: str) -> str:
-    """The bridge's end of the pair to the root namespace, or the VLAN link on the physical network's bridge."""
+    """The bridge's end of the pair to the root namespace; a VLAN network's tag comes on and off here."""
     return _link("u", cloud_id, network_id)
 
 

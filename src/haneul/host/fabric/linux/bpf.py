@@ -23,7 +23,7 @@ PASS, DROP = 0, 2
 
 RTM_NEWQDISC, RTM_NEWTFILTER, RTM_DELTFILTER = 36, 44, 45
 REQUEST, ACK, EXCL, CREATE, REPLACE = 0x1, 0x4, 0x200, 0x400, 0x100
-CLSACT, INGRESS_PARENT = 0xFFFFFFF1, 0xFFFFFFF2  # TC_H_CLSACT; what comes in on the link
+CLSACT, INGRESS, EGRESS = 0xFFFFFFF1, 0xFFFFFFF2, 0xFFFFFFF3  # TC_H_CLSACT; what comes in on a link, what goes out
 TCA_KIND, TCA_OPTIONS = 1, 2
 TCA_BPF_FD, TCA_BPF_NAME, TCA_BPF_FLAGS, DIRECT_ACTION = 6, 7, 8, 1
 ETH_P_ALL, ETH_P_8021Q = 0x0003, 0x8100
@@ -78,6 +78,18 @@ def tag(number: int, index: int) -> Code:
             *_send([_set(1, index), _set(2, 0), _call(REDIRECT), _op(0x95)])]
 
 
+def only(number: int) -> Code:
+    """Frames with the tag go on without it; all others are dropped."""
+    return [_copy(6, 1), _load(2, 6, VLAN_PRESENT), _op(0x55, 2, offset=2), *_leave(DROP), _load(7, 6, VLAN_TCI),
+            _op(0x57, 7, value=0xFFF), _op(0x15, 7, offset=2, value=number), *_leave(DROP), _copy(1, 6), _call(VLAN_POP),
+            *_send(_leave(PASS))]
+
+
+def add_tag(number: int) -> Code:
+    """Every frame goes on with the tag."""
+    return [_set(2, socket.htons(ETH_P_8021Q)), _set(3, number), _copy(6, 1), _call(VLAN_PUSH), *_send(_leave(PASS))]
+
+
 def load(code: Code) -> int:
     """A descriptor on the program. The caller closes it; a link that it was put on keeps it alive."""
     number = SYS_BPF.get(os.uname().machine)
@@ -94,15 +106,15 @@ def load(code: Code) -> int:
     return int(fd)
 
 
-def put(link: str, code: Code) -> None:
-    """The program on what comes in on the link, in place of the one that is there; traffic is never without one."""
+def put(link: str, code: Code, side: int = INGRESS) -> None:
+    """The program on what comes in on the link (or goes out of it), in place of the one there: it is never without one."""
     index = socket.if_nametoindex(link)
     _ask(RTM_NEWQDISC, CREATE | EXCL, _tcm(index, 0xFFFF0000, CLSACT, 0) + _attribute(TCA_KIND, b"clsact\0"), exists=True)
     fd = load(code)
     try:
         options = (_attribute(TCA_BPF_FD, struct.pack("=I", fd)) + _attribute(TCA_BPF_NAME, b"haneul\0")
                    + _attribute(TCA_BPF_FLAGS, struct.pack("=I", DIRECT_ACTION)))
-        _ask(RTM_NEWTFILTER, CREATE | REPLACE, _filter(index, 1) + _attribute(TCA_KIND, b"bpf\0")
+        _ask(RTM_NEWTFILTER, CREATE | REPLACE, _filter(index, 1, side) + _attribute(TCA_KIND, b"bpf\0")
              + _attribute(TCA_OPTIONS, options))
     finally:
         os.close(fd)
@@ -110,11 +122,11 @@ def put(link: str, code: Code) -> None:
 
 def take_off(link: str) -> None:
     """No program of ours on the link; that there was none is fine."""
-    _ask(RTM_DELTFILTER, 0, _filter(socket.if_nametoindex(link), 0), missing=True)
+    _ask(RTM_DELTFILTER, 0, _filter(socket.if_nametoindex(link), 0, INGRESS), missing=True)
 
 
-def _filter(index: int, handle: int) -> bytes:
-    return _tcm(index, handle, INGRESS_PARENT, 1 << 16 | socket.htons(ETH_P_ALL))
+def _filter(index: int, handle: int, side: int) -> bytes:
+    return _tcm(index, handle, side, 1 << 16 | socket.htons(ETH_P_ALL))
 
 
 def _tcm(index: int, handle: int, parent: int, info: int) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from haneul.host.contract import Conflict, NetworkSpec, Refused
 from haneul.host.fabric import names
 
-from . import links, nft
+from . import bpf, links, nft
 from .bridges import set_addresses
 from .namespaces import FabricError, inside, run, sysctl
 
@@ -64,24 +64,26 @@ def _has_card(cloud_id: str, root: str) -> bool:
 def _apply_uplink(cloud_id: str, network: NetworkSpec, root: str) -> None:
     fabric, bridge = names.fabric_namespace(cloud_id), names.bridge(cloud_id, network.id)
     uplink, here = names.uplink_veth(cloud_id, network.id), names.root_veth(cloud_id, network.id)
+    if network.type == "vlan" and not 1 <= (network.segmentation_id or 0) <= 4094:
+        raise Refused(f"network {network.id} has no VLAN number")
+    paired = here in links.names()
     with inside(fabric):
         there = uplink in links.names()
-    if network.type == "vlan":
-        if network.segmentation_id is None:
-            raise Refused(f"network {network.id} has no VLAN number")
-        if not there:
-            links.batch([["link", "add", "link", root, "name", uplink, "type", "vlan", "id",
-                          str(network.segmentation_id)], ["link", "set", uplink, "netns", fabric]])
-    else:
-        if here in links.names() and not there:
-            links.delete(here)
-        if not there:
-            links.batch([["link", "add", here, "mtu", str(network.mtu), "type", "veth", "peer", "name", uplink,
-                          "mtu", str(network.mtu), "netns", fabric]])
-            sysctl({f"ipv6.conf.{here}.disable_ipv6": 1})
-        links.attach(root, here)
-        links.set_mtu(here, network.mtu)
-        links.set_up(here, True)
+        if there and not paired:
+            links.delete(uplink)  # an uplink of another kind, or half of one
+    if paired and not there:
+        links.delete(here)
+    if not (paired and there):
+        links.batch([["link", "add", here, "mtu", str(network.mtu), "type", "veth", "peer", "name", uplink,
+                      "mtu", str(network.mtu), "netns", fabric]])
+        sysctl({f"ipv6.conf.{here}.disable_ipv6": 1})
+    if network.type == "vlan" and network.segmentation_id is not None:
+        with inside(fabric):  # before the pair leads anywhere
+            bpf.put(uplink, bpf.only(network.segmentation_id))
+            bpf.put(uplink, bpf.add_tag(network.segmentation_id), bpf.EGRESS)
+    links.attach(root, here)
+    links.set_mtu(here, network.mtu)
+    links.set_up(here, True)
     with inside(fabric):
         links.attach(bridge, uplink)
         links.set_mtu(uplink, network.mtu)
