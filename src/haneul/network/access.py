@@ -21,8 +21,10 @@ def sees_all(context: Context) -> bool:
 
 
 def shared_with(context: Context, *actions: str) -> Any:
-    """A select of ids of objects that an RBAC policy opens to the caller's project."""
-    return select(RbacRow.object_id).where(RbacRow.action.in_(actions), RbacRow.target_project == context.project_id)
+    """A select of ids of objects that an RBAC policy opens to the caller's project, or to everybody."""
+    return select(RbacRow.object_id).where(
+        RbacRow.action.in_(actions), RbacRow.target_project.in_((context.project_id, "*"))
+    )
 
 
 def networks(context: Context) -> ColumnElement[bool]:
@@ -31,7 +33,6 @@ def networks(context: Context) -> ColumnElement[bool]:
     return or_(
         NetworkRow.project_id == context.project_id,
         NetworkRow.shared,
-        NetworkRow.external,
         NetworkRow.id.in_(shared_with(context, "access_as_shared", "access_as_external")),
     )
 
@@ -86,7 +87,7 @@ def shareable(model: Any, context: Context) -> ColumnElement[bool]:
 
 def may_see_network(tx: Transaction, context: Context, network: NetworkRow) -> bool:
     """`networks` for one that has been read."""
-    if sees_all(context) or network.project_id == context.project_id or network.shared or network.external:
+    if sees_all(context) or network.project_id == context.project_id or network.shared:
         return True
     shared = shared_with(context, "access_as_shared", "access_as_external").where(RbacRow.object_id == network.id)
     return tx.execute(shared).first() is not None

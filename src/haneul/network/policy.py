@@ -35,7 +35,8 @@ RULES: list[Rule] = [
     *_attributes(_WRITE, "network", ("port_security_enabled",), PROJECT_MEMBER),
     *_four("subnet", write=f"{PROJECT_MEMBER} or (role:member and project_id:%(network:project_id)s)"),
     *_attributes(_WRITE, "subnet", ("service_types",), ADMIN),
-    *_four("port", write=MEMBER_OR_SERVICE, read=READER_OR_SERVICE),
+    *(rule for rule in _four("port", write=MEMBER_OR_SERVICE, read=READER_OR_SERVICE) if rule.name != "delete_port"),
+    Rule("delete_port", PORT_MEMBER),
     *_attributes(
         _WRITE,
         "port",

@@ -192,7 +192,7 @@ def _networks(
         if id not in networks:
             raise NetworkNotFound(id)
         if not access.may_use_network(tx, context, networks[id]):
-            if networks[id].external:  # seen by everybody
+            if networks[id].external and access.may_see_network(tx, context, networks[id]):
                 raise PolicyNotAuthorized("create_port")
             raise NetworkNotFound(id)
     subnets: dict[str, list[SubnetRow]] = {id: [] for id in ids}

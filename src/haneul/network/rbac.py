@@ -14,7 +14,6 @@ from haneul.network.errors import (
     DuplicateRbacPolicy,
     InvalidInput,
     NetworkNotFound,
-    PolicyNotAuthorized,
     RbacPolicyInUse,
     RbacPolicyNotFound,
 )
@@ -78,8 +77,6 @@ def create(
     thing = _object(tx, context, object_type, object_id)
     if object_type == "subnetpool" and thing.address_scope_id is not None:
         _check_scope_access(tx, thing, target_project)
-    if action == "access_as_external" and not context.is_admin:
-        raise PolicyNotAuthorized("create_rbac_policy")
     if tx.execute(
         select(RbacRow.id).where(
             RbacRow.object_id == object_id, RbacRow.action == action, RbacRow.target_project == target_project
@@ -108,7 +105,7 @@ def _check_scope_access(tx: Transaction, pool: SubnetPoolRow, target: str) -> No
 
 
 def retarget(tx: Transaction, row: RbacRow, target_project: str) -> RbacRow:
-    _check_unused(tx, row)
+    _check_unused(tx, row, target_project)
     row.target_project = target_project
     tx.flush()
     _settle(tx, tx.get_one(KINDS[row.object_type], row.object_id), row.object_type, row.action)
@@ -144,12 +141,16 @@ def _settle(tx: Transaction, thing: Any, kind: str, action: str) -> None:
         thing.external = tx.execute(every.limit(1)).first() is not None
     else:
         thing.shared = tx.execute(every.where(RbacRow.target_project == "*")).first() is not None
+    thing.touch()
     tx.flush()
 
 
-def _check_unused(tx: Transaction, row: RbacRow) -> None:
-    """What the target project has on the object would be cut off."""
+def _check_unused(tx: Transaction, row: RbacRow, instead: str = "") -> None:
+    """What the target project has on the object would be cut off, unless it is the one that gets it `instead`."""
     users: Any
+    if row.action == "access_as_external" and row.target_project == "*":
+        if tx.get_one(NetworkRow, row.object_id).is_default:
+            raise RbacPolicyInUse(row.object_id, "it is the default external network")
     if row.object_type == "security_group":
         users = (
             select(PortRow.project_id)
@@ -182,7 +183,7 @@ def _check_unused(tx: Transaction, row: RbacRow) -> None:
     others = select(RbacRow.target_project).where(
         RbacRow.object_id == row.object_id, RbacRow.action == row.action, RbacRow.id != row.id
     )
-    covered = set(tx.execute(others).scalars()) | {owner, ""}
+    covered = set(tx.execute(others).scalars()) | {owner, "", instead}
     if row.object_type == "qos_policy" and row.target_project == "*":
         covered.discard(owner)  # Neutron keeps a shared policy shared while anybody at all uses it
     using = {project for (project,) in tx.execute(users)} - covered

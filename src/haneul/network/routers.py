@@ -135,13 +135,6 @@ def set_gateway(tx: Transaction, context: Context, row: RouterRow, wanted: Gatew
                 )
             ],
         )[0]
-        if not port.allocations:
-            tx.delete(port)
-            raise BadRequest(
-                f"Bad router request: No IPs assigned to the gateway port for router {row.id} for external network "
-                f"{network.id}.",
-                type="BadRequest",
-            )
         row.gateway_port_id, row.gateway_network_id = port.id, network.id
     elif wishes is not None:
         ports.change_addresses(tx, tx.get_one(PortRow, row.gateway_port_id), wishes)

@@ -17,6 +17,7 @@ from haneul.network import access, bandwidth, carrying, limits, networks, ports
 from haneul.network.addresses import Wish
 from haneul.network.api import attributes, bodies, lists
 from haneul.network.api.networks import DnsName, Name, Project
+from haneul.network.errors import BadAttribute
 from haneul.network.model import AllocationRow, MembershipRow, NetworkRow, PortRow
 
 routes = Routes()
@@ -349,6 +350,8 @@ def _values(new: UpdatePort) -> dict[str, Any]:
         values["fixed_ips"] = [Wish(entry.subnet_id or None, entry.ip_address or None) for entry in new.fixed_ips]
     if new.security_groups is not UNSET:
         values["security_groups"] = new.security_groups or []
+        if len(set(values["security_groups"])) < len(values["security_groups"]):
+            raise BadAttribute("security_groups", f"Duplicate items in the list: '{values['security_groups']}'")
     if new.profile is not UNSET:
         values["profile"] = new.profile or {}
     if new.allowed_address_pairs is not UNSET:

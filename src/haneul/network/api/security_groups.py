@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import select
 
 from haneul.kernel.database import Transaction
-from haneul.kernel.errors import NotFound
+from haneul.kernel.errors import Conflict, NotFound
 from haneul.kernel.wire.call import Call
 from haneul.kernel.wire.routes import Routes
 from haneul.network import access, security_groups
@@ -374,12 +374,26 @@ def create_template(call: Call, body: bodies.Body) -> dict[str, Any]:
     new = wanted[0]
     values = _values(new)
     security_groups.check(values)
+    _check_new_template(call.tx, values, new)
     row = DefaultRuleRow(
         **values, used_in_default_sg=new.used_in_default_sg, used_in_non_default_sg=new.used_in_non_default_sg
     )
     call.tx.add(row)
     call.tx.flush()
     return {"default_security_group_rule": template_view(row)}
+
+
+def _check_new_template(tx: Transaction, values: dict[str, Any], new: CreateDefaultRule) -> None:
+    """The same rule twice in the groups of one kind is a conflict."""
+    keys = [name for name in values if name != "description"]
+    for row in tx.execute(select(DefaultRuleRow)).scalars():
+        both = (row.used_in_default_sg and new.used_in_default_sg) or (
+            row.used_in_non_default_sg and new.used_in_non_default_sg
+        )
+        if both and all(getattr(row, name) == values[name] for name in keys):
+            raise Conflict(
+                f"Default Security group rule already exists. Rule id is {row.id}.", type="SecurityGroupRuleExists"
+            )
 
 
 @routes.delete("/default-security-group-rules/{template_id}", rule="delete_default_security_group_rule")
