@@ -124,6 +124,9 @@ def test_the_control_process_is_a_conductor_and_a_scheduler(nova: Nova) -> None:
     control = [service for service in found if service["zone"] == "internal"]
     assert {service["binary"] for service in control} == {"nova-conductor", "nova-scheduler"}
     assert nova.get("/os-services?binary=nova-scheduler")["services"][0]["host"] == control[0]["host"]
+    zones = {zone["zoneName"]: zone["hosts"] for zone in nova.get("/os-availability-zone/detail")["availabilityZoneInfo"]}
+    assert set(zones["internal"][control[0]["host"]]) == {"nova-conductor", "nova-scheduler"}
+    assert "internal" not in {zone["zoneName"] for zone in nova.get("/os-availability-zone")["availabilityZoneInfo"]}
     nova.call("PUT", f"/os-services/{control[0]['id']}", {"status": "disabled"}, status=400)
     assert {"scheduler", "conductor", "compute"} == {row["service"] for row in nova.get("/os-hosts", version="2.42")["hosts"]}
 

@@ -48,7 +48,9 @@ OLD_SERVICE = {"host": "{host}"}
 RULES = Rules(
     nullable=("updated_at", "OS-EXT-STS:task_state", "OS-SRV-USG:terminated_at", "key_name", "progress", "fault", "locked_reason",
               "description", "availability_zone", "userdata", "OS-EXT-SRV-ATTR:user_data", "disabled_reason", "tag", "deleted_at",
-              "trusted_image_certificates", "pinned_availability_zone", "cidr", "displayDescription", "dest_host"),
+              "trusted_image_certificates", "pinned_availability_zone", "cidr", "displayDescription", "displayName",
+                  "images.*.name",
+              "OS-EXT-IMG-SIZE:size", "dest_host"),
     maps=("metadata", "extra_specs", "addresses", "meta", "hosts", "properties", "scheduler_hints",
           "instance_usage_audit_logs.log", "instance_usage_audit_log.log"),
 )
@@ -63,7 +65,8 @@ CASES: list[Case] = [
     Case("GET /extensions/os-keypairs", answer="extension-info/extensions-get-resp"),
     Case("GET /limits", answer="limits/limit-get-resp"),
     Case("GET /os-availability-zone", answer="os-availability-zone/availability-zone-list-resp"),
-    Case("GET /os-availability-zone/detail", answer="os-availability-zone/availability-zone-detail-resp"),
+    Case("GET /os-availability-zone/detail", answer="os-availability-zone/availability-zone-detail-resp",
+         extra={"nova-scheduler": "on the conductor's host"}),
     # ---- flavors
     Case("GET /flavors", answer="flavors/flavors-list-resp"),
     Case("GET /flavors/detail", answer="flavors/flavors-detail-resp"),

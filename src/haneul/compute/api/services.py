@@ -144,7 +144,11 @@ def _available(rows: list[HostRow]) -> bool:
 
 @routes.get("/os-availability-zone/detail", rule="os_compute_api:os-availability-zone:detail")
 def zone_detail(call: Call) -> dict[str, Any]:
-    found: list[dict[str, Any]] = []
+    """Nova's own services are in a zone that nobody can ask for."""
+    own = {binary: {"available": True, "active": True, "updated_at": clock.now().isoformat(timespec="microseconds")}
+           for binary in hosts.CONTROL}
+    found: list[dict[str, Any]] = [{"zoneName": hosts.INTERNAL, "zoneState": {"available": True},
+                                    "hosts": {hosts.control_host(): own}}]
     for name, rows in zones.by_zone(call.tx).items():
         shown = {row.name: {BINARY: {"available": hosts.up(row), "active": not row.disabled,
                                      "updated_at": _moment(row)}} for row in rows}
