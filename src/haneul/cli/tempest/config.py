@@ -130,7 +130,16 @@ def _networks(api: Api, config: Config, patience: int) -> dict[str, dict[str, An
                     "build_timeout": patience, "build_interval": 1},
         "network-feature-enabled": {"ipv6": True, "ipv6_subnet_attributes": True, "port_admin_state_change": True,
                                     "port_security": "port-security" in extensions, "floating_ips": True,
-                                    "api_extensions": extensions}}
+                                    "api_extensions": extensions, **_bandwidth(config)}}
+
+
+def _bandwidth(config: Config) -> dict[str, Any]:
+    """A physical network whose bandwidth hosts promise, where there is one that projects' VLANs come from."""
+    for name in config.network.bandwidths:
+        if name in config.network.vlan_ranges:
+            return {"qos_placement_physnet": name,
+                    "provider_net_base_segmentation_id": config.network.vlan_ranges[name][1]}
+    return {}
 
 
 def _servers(api: Api, paths: Paths, config: Config, patience: int, storing: bool) -> dict[str, dict[str, Any]]:
