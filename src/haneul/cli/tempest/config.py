@@ -138,7 +138,7 @@ def _bandwidth(config: Config) -> dict[str, Any]:
     for name in config.network.bandwidths:
         if name in config.network.vlan_ranges:
             return {"qos_placement_physnet": name,
-                    "provider_net_base_segmentation_id": config.network.vlan_ranges[name][1]}
+                    "provider_net_base_segmentation_id": config.network.vlan_ranges[name][0]}
     return {}
 
 
