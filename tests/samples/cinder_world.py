@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 from typing import Any
 
 import httpx
@@ -124,7 +125,7 @@ class CinderWorld(World):
         return found
 
     def image(self) -> str:
-        return str(self.sdk.image.create_image(name="samples-volumes", disk_format="raw", container_format="bare",
+        return str(self.sdk.image.create_image(name=f"samples-{secrets.token_hex(4)}", disk_format="raw", container_format="bare",
                                                data=bytes(1 << 16), wait=True).id)
 
     def each_with_snapshot(self) -> str:

@@ -30,8 +30,8 @@ CASES: list[Case] = [
     # ---- images
     Case("POST /images", 201, send="image-create-request", answer="image-create-response", put={"id": "{each_uuid}"}),
     Case("GET /images/{image}", answer="image-show-response"),
-    Case("GET /images", answer="images-list-response", needs=("image",)),
-    Case("PATCH /images/{image}", send="image-update-request", answer="image-update-response", headers=PATCH),
+    Case("GET /images?name=samples-image", answer="images-list-response", needs=("image",)),
+    Case("PATCH /images/{each_active}", send="image-update-request", answer="image-update-response", headers=PATCH),
     Case("GET /images/{deactivated}", answer="image-details-deactivate-response"),
     # ---- members
     Case("POST /images/{image}/members", send="image-member-create-request", answer="image-member-create-response",

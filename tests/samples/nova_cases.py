@@ -168,6 +168,9 @@ CASES: list[Case] = [
          until=(2, 5)),
     Case("POST /servers/{each_active}/remote-consoles", send="os-remote-consoles/create-vnc-console-req",
          answer="os-remote-consoles/create-vnc-console-resp"),
+    Case(ACT, 202, send="os-multinic/multinic-add-fixed-ip-req", until=(2, 43), put={"addFixedIp/networkId": "{network}"}),
+    Case(ACT, 202, send="os-multinic/multinic-remove-fixed-ip-req", until=(2, 43), put={
+        "removeFixedIp/address": "{each_added_address}"}),
     # ---- what hangs on a server
     Case("GET /servers/{server}/diagnostics", until=(2, 47),
          answer="os-server-diagnostics/server-diagnostics-get-resp", missing=UNCOUNTED, extra=SECOND_DISK),
@@ -377,7 +380,6 @@ ABSENT: list[Absent] = [
         "host": None, "block_migration": "auto"}}, version="2.68"),
     Absent("os-migrate-server/migrate-server*", ACT, ONE_PLACE, 400, {"migrate": None}),
     Absent("server-migrations/*", f"GET /servers/{{server}}/migrations/{ZERO}", ONE_PLACE, version="2.80"),
-    Absent("os-multinic/*", ACT, NOVA_TOO, 400, {"addFixedIp": {"networkId": ZERO}}),
     Absent("os-remote-consoles/*rdp*", ACT, NOVA_TOO, 400, {"os-getRDPConsole": {"type": "rdp-html5"}}),
     Absent("os-remote-consoles/*serial*", ACT, "VNC only", 400, {"os-getSerialConsole": {"type": "serial"}}),
     Absent("os-remote-consoles/*spice*", ACT, "VNC only", 400, {"os-getSPICEConsole": {"type": "spice-html5"}}),

@@ -90,7 +90,8 @@ class NovaWorld(World):
     # ---------------------------------------------------------------- what servers are made of
 
     def image(self) -> str:
-        return str(self.sdk.image.create_image(name="samples", disk_format="qcow2", container_format="bare",
+        return str(self.sdk.image.create_image(name=f"samples-{secrets.token_hex(4)}", disk_format="qcow2",
+            container_format="bare",
                                                data=qcow2.empty(1 << 20), wait=True, auto_disk_config="True",
                                                architecture="x86_64").id)
 
@@ -285,6 +286,16 @@ class NovaWorld(World):
 
     def each_address(self) -> str:
         return str(next(iter(self.sdk.network.ports(device_id=self["subject"]))).fixed_ips[0]["ip_address"])
+
+    def each_added_address(self) -> str:
+        """A second address of a card."""
+        self.nova.call("POST", f"/servers/{self['subject']}/action", {"addFixedIp": {"networkId": self["network"]}}, version="2.43")
+
+        def second() -> str | None:
+            found = [each["ip_address"] for port in self.sdk.network.ports(device_id=self["subject"]) for each in port.fixed_ips]
+            return str(found[-1]) if len(found) > 1 else None
+
+        return str(wait_until(second, 20, "a second address"))
 
     def each_with_volume(self) -> str:
         """The id of a server that has a volume, which is attached anew each time; `fresh_volume` is the volume."""

@@ -219,7 +219,7 @@ def check(book: Book, case: Case, version: Version, world: World, rules: Rules,
 def _listed(at: str, *where: Mapping[str, str] | tuple[str, ...]) -> bool:
     """By the end of the path; a name that ends in .* means all keys of an object."""
     above = at.rpartition(".")[0]
-    return any(at.endswith("." + name) or (name.endswith(".*") and above.endswith("." + name.removesuffix(".*")))
+    return any(at == name or at.endswith("." + name) or (name.endswith(".*") and above.endswith("." + name.removesuffix(".*")))
                for names in where for name in names)
 
 

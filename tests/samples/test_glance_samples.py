@@ -2,214 +2,178 @@
 
 from __future__ import annotations
 
+import http.server
 import itertools
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from sample_book import Absent, Book, Case, Rules, Tally, Version, World, check, parameters
+from glance_cases import ABSENT, CASES, RULES
+from sample_book import Absent, Book, Case, Tally, Version, World, check, parameters
 
 from running import RunningCloud, wait_until
 
 BOOK = Book("glance")
-OLDER = "the sample is older than the answer, which is Glance's of today"
-RULES = Rules(
-    nullable=("os_hash_algo", "os_hash_value", "checksum", "size", "virtual_size", "name", "owner", "message", "prefix",
-              "properties_target", "expires_at", "container_format", "disk_format"),
-    maps=("objects.*.properties",),
-    extra={name: OLDER for name in (
-        "owner", "min_ram", "locations", "direct_url", "stores", "os_hidden", "os_hash_algo", "os_hash_value", "image_id",
-        "request_id", "user_id", "next", "first", "schema", "virtual_size")},
-)
+DATA = {"Content-Type": "application/octet-stream"}
+LIMITS = ("image_size_total", "image_count_total", "image_stage_total", "image_count_uploading")
 _numbers = itertools.count(1)
+
+
+class _Elsewhere(http.server.BaseHTTPRequestHandler):
+    """Data that is not the cloud's, at every path but one."""
+
+    def do_GET(self) -> None:
+        self.send_response(404 if self.path == "/nothing" else 200)
+        self.send_header("Content-Length", "4096")
+        self.end_headers()
+        self.wfile.write(bytes(4096))
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 class GlanceWorld(World):
     def __init__(self, cloud: RunningCloud) -> None:
         super().__init__()
         self.http = cloud.http("admin")
-        self.member = cloud.http("member")
-        self.sdk = cloud.connect("admin")
         cloud.credentials("member")
+        self.sdk = cloud.connect("admin")
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Elsewhere)
+        self.place = f"127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.config = cloud.cloud.config.image
+        self.allowed = self.config.web_download_allow
+        self.config.web_download_allow = [self.place]
+        self.registered: list[str] = []
 
-    def each_number(self) -> int:
-        return next(_numbers)
+    def close(self) -> None:
+        self.config.web_download_allow = self.allowed
+        self.server.shutdown()
+        self.server.server_close()
+        for id in self.registered:
+            self.http.delete(f"/identity/v3/registered_limits/{id}")
+
+    def ask(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        answer = self.http.request(method, "/image/v2" + path, json=body, **options)
+        assert answer.status_code < 400, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.headers.get("content-type", "").startswith("application/json") else None
+
+    def until(self, path: str, status: str) -> None:
+        wait_until(lambda: self.ask("GET", path)["status"] == status, 30, f"{status} of {path}")
+
+    # ---------------------------------------------------------------- names
 
     def each_uuid(self) -> str:
         return f"00000000-0000-4000-8000-{next(_numbers) + 10 ** 9:012d}"
 
-    def work(self) -> str:
-        return str(self.sdk.identity.find_project("work").id)
+    def each_name(self) -> str:
+        return f"samples-{next(_numbers)}"
 
-    def image(self) -> str:
-        return self.each_image()
+    def uri(self) -> str:
+        return f"http://{self.place}/image"
 
-    def each_image(self) -> str:
-        return str(self.sdk.image.create_image(name="samples", disk_format="raw", container_format="bare", data=bytes(1 << 10),
-                                               visibility="shared", wait=True).id)
+    # ---------------------------------------------------------------- images
 
-    def each_staged(self) -> str:
-        found = str(self.each_queued())
-        answer = self.http.put(f"/image/v2/images/{found}/stage", content=bytes(1 << 10), headers={
-            "Content-Type": "application/octet-stream"})
+    def each_queued(self) -> str:
+        return str(self.ask("POST", "/images", {"name": "samples-image", "disk_format": "raw", "container_format": "bare"})["id"])
+
+    def each_active(self) -> str:
+        found = self.each_queued()
+        answer = self.http.put(f"/image/v2/images/{found}/file", content=bytes(4096), headers=DATA)
         assert answer.status_code == 204, answer.text
         return found
 
-    def each_queued(self) -> str:
-        return str(self.http.post("/image/v2/images", json={
-            "name": "samples", "disk_format": "raw", "container_format": "bare"}).json()["id"])
+    def image(self) -> str:
+        return self.each_active()
+
+    def deactivated(self) -> str:
+        found = self.each_active()
+        self.ask("POST", f"/images/{found}/actions/deactivate")
+        return found
+
+    def each_staged(self) -> str:
+        found = self.each_queued()
+        answer = self.http.put(f"/image/v2/images/{found}/stage", content=bytes(4096), headers=DATA)
+        assert answer.status_code == 204, answer.text
+        return found
 
     def imported(self) -> str:
         found = self.each_staged()
-        self.http.post(f"/image/v2/images/{found}/import", json={"method": {"name": "glance-direct"}})
-        wait_until(lambda: self.http.get(f"/image/v2/images/{found}").json()["status"] == "active", 20, "the import")
+        self.ask("POST", f"/images/{found}/import", {"method": {"name": "glance-direct"}})
+        self.until(f"/images/{found}", "active")
         return found
 
-    def each_unshared(self) -> str:
-        return self.each_image()
+    def member(self) -> str:
+        return str(self.ask("POST", f"/images/{self['image']}/members", {
+            "member": self.sdk.identity.find_project("work").id})["member_id"])
 
-    def shared(self) -> str:
-        found = self.each_image()
-        answer = self.http.post(f"/image/v2/images/{found}/members", json={"member": self["work"]})
-        assert answer.status_code == 200, answer.text
+    def cached(self) -> str:
+        """An image whose data is elsewhere and was read once."""
+        found = self.each_queued()
+        self.ask("POST", f"/images/{found}/locations", {"url": self.uri(), "validation_data": {}})
+        self.until(f"/images/{found}", "active")
+        wait_until(lambda: self.http.get(f"/image/v2/images/{found}/file").status_code == 200, 20, "data from elsewhere")
+        wait_until(lambda: self.ask("GET", "/cache")["cached_images"], 20, "a cached image")
         return found
+
+    def limited(self) -> str:
+        service = next(row.id for row in self.sdk.identity.services() if row.type == "image")
+        answer = self.http.post("/identity/v3/registered_limits", json={"registered_limits": [
+            {"service_id": service, "region_id": "RegionOne", "resource_name": name, "default_limit": 100_000}
+            for name in LIMITS]})
+        assert answer.status_code == 201, answer.text
+        self.registered = [row["id"] for row in answer.json()["registered_limits"]]
+        return str(service)
+
+    # ---------------------------------------------------------------- tasks
+
+    def _task(self, path: str, status: str) -> str:
+        found = str(self.ask("POST", "/tasks", {"type": "import", "input": {
+            "import_from": f"http://{self.place}/{path}", "import_from_format": "raw", "image_properties": {
+                "disk_format": "raw", "container_format": "bare"}}})["id"])
+        self.until(f"/tasks/{found}", status)
+        return found
+
+    def task(self) -> str:
+        return self._task("image", "success")
+
+    def failed_task(self) -> str:
+        return self._task("nothing", "failure")
 
     # ---------------------------------------------------------------- metadata definitions
 
     def each_namespace(self) -> str:
-        """With an object, a property, a tag and a resource type."""
-        name = f"samples-{next(_numbers)}"
-        base = f"/image/v2/metadefs/namespaces/{name}"
-        for path, body in (("/image/v2/metadefs/namespaces", {
-                "namespace": name, "display_name": "x", "description": "x", "visibility": "public", "protected": False}),
-                (f"{base}/objects", {"name": "StorageQOS", "description": "x", "properties": {
-                    "minIOPS": {"type": "integer", "title": "x", "description": "x", "minimum": 1, "maximum": 9}}}),
-                (f"{base}/properties", {"name": "hypervisor_type", "type": "string", "title": "x", "description": "x", "enum": ["a"]}),
-                (f"{base}/tags/sample-tag1", None),
-                (f"{base}/resource_types", {"name": "OS::Cinder::Volume", "prefix": "hw_", "properties_target": "image"})):
-            answer = self.http.post(path, json=body)
-            assert answer.status_code == 201, answer.text
+        name = self.each_name()
+        self.ask("POST", "/metadefs/namespaces", {"namespace": name, "display_name": "x", "description": "x"})
+        self.ask("POST", f"/metadefs/namespaces/{name}/tags/tag")
         return name
 
     def namespace(self) -> str:
-        return self.each_namespace()
-
-    def each_no_namespace(self) -> str:
-        """The samples' names are free."""
-        for name in ("OS::Compute::Hypervisor", "FredCo::SomeCategory::Example"):
-            self.http.put(f"/image/v2/metadefs/namespaces/{name}", json={"namespace": name, "protected": False})
-            self.http.delete(f"/image/v2/metadefs/namespaces/{name}")
-        return "namespaces"
-
-    def each_bare_namespace(self) -> str:
-        name = f"samples-{next(_numbers)}"
-        self.http.post("/image/v2/metadefs/namespaces", json={"namespace": name})
+        """With what the samples' one has."""
+        name = self.each_name()
+        self.ask("POST", "/metadefs/namespaces", {
+            **BOOK.requests["metadef-namespace-create-request"], "namespace": name,
+            "resource_type_associations": [{"name": "OS::Glance::Image", "prefix": "hw_"}]})
+        base = f"/metadefs/namespaces/{name}"
+        self.ask("POST", f"{base}/objects", BOOK.requests["metadef-object-create-request"])
+        self.ask("POST", f"{base}/tags/tag")
         return name
-
-    # ---------------------------------------------------------------- tasks
-
-    def task(self) -> str:
-        return str(self.http.post("/image/v2/tasks", json={"type": "import", "input": {
-            "import_from": "http://127.0.0.1:1/x", "import_from_format": "raw", "image_properties": {
-                "disk_format": "raw", "container_format": "bare"}}}).json()["id"])
 
 
 @pytest.fixture(scope="module")
-def world(cloud: RunningCloud) -> GlanceWorld:
-    return GlanceWorld(cloud)
-
-
-SPACE = "/metadefs/namespaces/{namespace}"
-BARE = "/metadefs/namespaces/{each_bare_namespace}"
-PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
-STORES = {"stores": lambda world: ["file"], "all_stores": lambda world: False}
-OWN = {"member": "{work}"}
-SCHEMA: Any = {"empty": ("enum", "required", "anyOf", "allOf")}
-
-
-def _schemas() -> list[Case]:
-    pairs = (("image", ""), ("images", ""), ("image-member", "member"), ("image-members", "members"), ("task", ""), ("tasks", ""))
-    found = [Case(f"GET /schemas/{real or name}", answer=f"schemas-{name}-{'list' if name.endswith('s') else 'show'}-response",
-                  **SCHEMA) for name, real in pairs]
-    kinds = ("namespace", "namespaces", "object", "objects", "property", "properties", "resource-type-association",
-             "resource-type-associations", "tag", "tags")
-    return found + [
-        Case(f"GET /schemas/metadefs/{kind.replace('-type-', '_type_')}", **SCHEMA,
-             answer=f"schemas-metadef-{kind}-{'list' if kind.endswith('s') else 'show'}-response") for kind in kinds]
-
-
-CASES: list[Case] = [
-    Case("POST /images", 201, send="image-create-request", answer="image-create-response", put={"id": "{each_uuid}"}),
-    Case("GET /images/{image}", answer="image-show-response"),
-    Case("GET /images", answer="images-list-response", needs=("image",), empty=("tags",)),
-    Case("PATCH /images/{each_image}", send="image-update-request", answer="image-update-response", headers=PATCH),
-    Case("GET /images/{image}", answer="image-details-deactivate-response"),
-    Case("POST /images/{each_unshared}/members", send="image-member-create-request", answer="image-member-create-response", put=OWN),
-    Case("GET /images/{shared}/members/{work}", answer="image-member-details-response"),
-    Case("GET /images/{shared}/members", answer="image-members-list-response"),
-    Case("PUT /images/{shared}/members/{work}", send="image-member-update-request", answer="image-member-update-response",
-         plain=(0, 0)),
-    Case("GET /images/{imported}/tasks", answer="image-tasks-show-response"),
-    Case("POST /images/{each_staged}/import", 202, send="image-import-g-d-request", put=STORES),
-    Case("POST /images/{each_queued}/import", 202, send="image-import-w-d-request", put={
-        **STORES, "method/uri": "https://192.0.2.1/nothing.img"}),
-    Case("GET /info/import", answer="image-info-import-response"),
-    Case("GET /info/stores", answer="stores-list-response"),
-    Case("GET /info/stores/detail", answer="stores-list-detail-response", maps=("properties",)),
-    Case("GET /images/{image}/locations", answer="locations-list-detail-response"),
-    Case("GET /cache", answer="cache-list-response", empty=("cached_images", "queued_images")),
-    Case("POST /tasks", 201, send="task-create-request", answer="task-create-response"),
-    *(Case("GET /tasks/{task}", answer=f"task-show-{kind}-response") for kind in ("failure", "processing", "success")),
-    Case("GET /tasks", answer="tasks-list-response", needs=("task",)),
-    # ---- metadata definitions
-    Case("POST /metadefs/{each_no_namespace}", 201, send="metadef-namespace-create-request",
-         answer="metadef-namespace-create-response"),
-    Case("POST /metadefs/{each_no_namespace}", 201, send="metadef-namespace-create-request-simple",
-         answer="metadef-namespace-create-response-simple"),
-    Case(f"GET {SPACE}", answer="metadef-namespace-details-response"),
-    Case(f"GET {SPACE}", answer="metadef-namespace-details-with-rt-response", maps=("properties",)),
-    Case("PUT /metadefs/namespaces/{each_bare_namespace}", send="metadef-namespace-update-request",
-         answer="metadef-namespace-update-response", put={"namespace": "samples-renamed-{each_number}"}),
-    Case("GET /metadefs/namespaces", answer="metadef-namespaces-list-response", needs=("namespace",),
-         empty=("resource_type_associations",)),
-    Case(f"POST {BARE}/objects", 201, send="metadef-object-create-request", answer="metadef-object-create-response"),
-    Case(f"GET {SPACE}/objects/StorageQOS", answer="metadef-object-details-response", maps=("properties",)),
-    Case("PUT /metadefs/namespaces/{each_namespace}/objects/StorageQOS", send="metadef-object-update-request",
-         answer="metadef-object-update-response"),
-    Case(f"GET {SPACE}/objects", answer="metadef-objects-list-response"),
-    Case(f"POST {BARE}/properties", 201, send="metadef-property-create-request", answer="metadef-property-create-response"),
-    Case(f"GET {SPACE}/properties/hypervisor_type", answer="metadef-property-details-response"),
-    Case("PUT /metadefs/namespaces/{each_namespace}/properties/hypervisor_type", send="metadef-property-update-request",
-         answer="metadef-property-update-response"),
-    Case(f"GET {SPACE}/properties", answer="metadef-properties-list-response", maps=("properties",)),
-    Case(f"POST {BARE}/tags/sample-tag1", 201, answer="metadef-tag-create-response"),
-    Case(f"POST {BARE}/tags", 201, send="metadef-tags-create-request", answer="metadef-tags-create-response"),
-    Case(f"GET {SPACE}/tags/sample-tag1", answer="metadef-tag-details-response"),
-    Case(f"GET {SPACE}/tags", answer="metadef-tags-list-response"),
-    Case("PUT /metadefs/namespaces/{each_namespace}/tags/sample-tag1", send="metadef-tag-update-request",
-         answer="metadef-tag-update-response"),
-    Case(f"POST {BARE}/resource_types", 201, send="metadef-resource-type-create-request",
-         answer="metadef-resource-type-assoc-create-response"),
-    Case(f"GET {SPACE}/resource_types", answer="metadef-resource-type-assoc-list-response",
-         extra={"resource_type_associations.*.*": OLDER}),
-    Case("GET /metadefs/resource_types", answer="metadef-resource-types-list-response", needs=("namespace",)),
-    *_schemas(),
-]
-ABSENT: list[Absent] = [
-    Absent("usage-response", "GET /info/usage", "quota has no limits of its own in Glance's sense"),
-    Absent("image-import-c-i-request", "POST /images/{each_image}/import", "there is one store", 400, {
-        "method": {"name": "copy-image"}, "stores": ["common"], "all_stores": False}),
-    Absent("image-import-gd-request", "POST /images/{each_queued}/import", "no other Glance to fetch from", 400, {"method": {
-        "name": "glance-download", "glance_image_id": "c4705b36-b281-40f6-a01d-bf98883ead8e", "glance_region": "REGION2"}}),
-    Absent("add-location-request", "POST /images/{each_queued}/locations", "data lies in this service's own stores", 403, {
-        "url": "cinder://lvmdriver-1/39e6ffab-7502-4199-9609-416601615ca3", "validation_data": {}}),
-]
+def world(cloud: RunningCloud) -> Iterator[GlanceWorld]:
+    found = GlanceWorld(cloud)
+    yield found
+    found.close()
 
 
 def _ask(world: GlanceWorld) -> Any:
     def ask(method: str, path: str, body: Any, headers: dict[str, str], plain: bool) -> httpx.Response:
-        client = world.member if plain else world.http
-        return client.request(method, "/image/v2" + path, json=body, headers=headers)
+        return world.http.request(method, "/image/v2" + path, json=body, headers=headers)
     return ask
 
 
