@@ -163,7 +163,7 @@ def upload_image(api: Api, paths: Paths, name: str, file: Path | None) -> str:
             empty.truncate(1 << 20)
     if image is None:
         image = api.post(f"{GLANCE}/images", {"name": name, "disk_format": disk_format, "container_format": "bare",
-                                              "visibility": "public", "hw_rng_model": "virtio"})
+                                              "visibility": "public", "hw_rng_model": "virtio", "hw_scsi_model": "virtio-scsi"})
     api.upload(f"{GLANCE}/images/{image['id']}/file", file)
     return image["id"]
 
