@@ -93,6 +93,7 @@ def view(tx: Transaction, rows: list[NetworkRow]) -> list[dict[str, Any]]:
             "router:external": row.external,
             **({"is_default": row.is_default} if row.external else {}),
             "subnets": subnets[row.id],
+            "l2_adjacency": True,  # one segment
             "mtu": row.mtu,
             "port_security_enabled": row.port_security_enabled,
             "availability_zone_hints": row.availability_zone_hints,

@@ -67,7 +67,8 @@ class CreateDefaultRule(RuleBody, kw_only=True, forbid_unknown_fields=True):
     used_in_non_default_sg: bool = True
 
 
-def rule_view(row: SecurityRuleRow) -> dict[str, Any]:
+def rule_view(row: SecurityRuleRow, defaults: set[str]) -> dict[str, Any]:
+    """`defaults`: which groups are their projects' default ones."""
     view = {
         **attributes.standard(row),
         "security_group_id": row.security_group_id,
@@ -80,9 +81,17 @@ def rule_view(row: SecurityRuleRow) -> dict[str, Any]:
         "normalized_cidr": _normalized(row.remote_ip_prefix),
         "remote_group_id": row.remote_group_id,
         "remote_address_group_id": row.remote_address_group_id,
+        "belongs_to_default_sg": row.security_group_id in defaults,
     }
     del view["name"], view["tags"]
     return view
+
+
+def rule_views(tx: Transaction, rows: list[SecurityRuleRow]) -> list[dict[str, Any]]:
+    groups = {row.security_group_id for row in rows}
+    query = select(SecurityGroupRow.id).where(SecurityGroupRow.id.in_(groups), SecurityGroupRow.is_default)
+    defaults = set(tx.execute(query).scalars())
+    return [rule_view(row, defaults) for row in rows]
 
 
 def _normalized(prefix: str | None) -> str | None:
@@ -98,7 +107,9 @@ def view(tx: Transaction, rows: list[SecurityGroupRow]) -> list[dict[str, Any]]:
             **attributes.standard(row),
             "stateful": row.stateful,
             "shared": row.shared,
-            "security_group_rules": [rule_view(rule) for rule in rules[row.id]],
+            "security_group_rules": [
+                rule_view(rule, {row.id} if row.is_default else set()) for rule in rules[row.id]
+            ],
         }
         for row in rows
     ]
@@ -121,7 +132,7 @@ RULES = lists.Listing(
     resource="security_group_rule",
     plural="security_group_rules",
     model=SecurityRuleRow,
-    view=lambda tx, rows: [rule_view(row) for row in rows],
+    view=rule_views,
     visible=lambda context: access.owned(SecurityRuleRow, context),
     columns={
         **lists.standard_columns(SecurityRuleRow),
@@ -235,7 +246,7 @@ def rules(call: Call) -> dict[str, Any]:
 
 @routes.get("/security-group-rules/{rule_id}", rule="get_security_group_rule")
 def show_rule(call: Call) -> dict[str, Any]:
-    return {"security_group_rule": attributes.shown(call, "security_group_rule", [rule_view(loaded_rule(call))])[0]}
+    return {"security_group_rule": attributes.shown(call, "security_group_rule", rule_views(call.tx, [loaded_rule(call)]))[0]}
 
 
 @routes.post("/security-group-rules", rule="create_security_group_rule", body=bodies.Body, status=201)
@@ -269,7 +280,7 @@ def create_rule(call: Call, body: bodies.Body) -> dict[str, Any]:
             for new in wanted
         ],
     )
-    views = [rule_view(row) for row in rows]
+    views = rule_views(call.tx, rows)
     return {"security_group_rules": views} if bulk else {"security_group_rule": views[0]}
 
 
