@@ -585,12 +585,12 @@ def _forwardings(tx: Transaction, routers: Iterable[str]) -> dict[str, list[Port
         .where(FloatingIpRow.router_id.in_(routers))
         .order_by(FloatingIpRow.floating_ip_address, PortForwardingRow.external_first, PortForwardingRow.protocol)
     ):
-        found[router].append(
+        found[router or ""].append(
             PortForwarding(
                 id=row.id,
                 floating_id=row.floatingip_id,
                 floating_ip=ip,
-                protocol=row.protocol,
+                protocol=row.protocol,  # type: ignore[arg-type]
                 external=(row.external_first, row.external_last),
                 fixed_ip=row.internal_ip_address,
                 internal=(row.internal_first, row.internal_last),

@@ -102,7 +102,8 @@ def _forget_soon(name: str) -> None:
 
 def _floating(router: RouterSpec) -> list[ipaddress.IPv4Address]:
     try:
-        texts = dict.fromkeys(f.floating_ip for f in (*router.floating_ips, *router.forwardings))
+        forwarded = [f.floating_ip for f in router.forwardings]
+        texts = dict.fromkeys([*(f.floating_ip for f in router.floating_ips), *forwarded])
         return [ipaddress.IPv4Address(text) for text in texts]
     except ValueError as error:
         raise Refused(f"router {router.id}: {error}") from error
