@@ -168,11 +168,13 @@ class CinderWorld(World):
     def each_backup(self) -> str:
         return self.make("backups", "backup", volume_id=self["volume"])
 
-    def each_record(self) -> dict[str, Any]:
-        """The record of a backup that is gone from the database, and only from there."""
-        found = self.each_backup()
-        record = self.cinder.get(f"/backups/{found}/export_record")["backup-record"]
-        return dict(record)
+    def kept_backup(self) -> str:
+        return self.each_backup()
+
+    def each_kept(self) -> str:
+        """A backup that nothing is done with any more: one takes its time."""
+        self.cinder.wait(self["kept_backup"], "available", kind="backups")
+        return str(self["kept_backup"])
 
     def each_transfer(self) -> str:
         made = self.cinder.call("POST", "/volume-transfers", {"transfer": {"volume_id": self.each_volume(),

@@ -289,7 +289,8 @@ class NovaWorld(World):
 
     def each_added_address(self) -> str:
         """A second address of a card."""
-        self.nova.call("POST", f"/servers/{self['subject']}/action", {"addFixedIp": {"networkId": self["network"]}}, version="2.43")
+        self.nova.call("POST", f"/servers/{self['subject']}/action", {"addFixedIp": {"networkId": self["network"]}},
+            version="2.43")
 
         def second() -> str | None:
             found = [each["ip_address"] for port in self.sdk.network.ports(device_id=self["subject"]) for each in port.fixed_ips]
