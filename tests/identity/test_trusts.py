@@ -125,8 +125,9 @@ def test_a_trusts_tokens_end_with(what: str, world: Any, trusting: Trusting) -> 
     assert trusting.use(trust).status_code in (401, 403)
 
 
-def test_a_trustors_new_password_voids_what_speaks_for_them(world: Any, trusting: Trusting) -> None:
-    held = trusting.got(trusting.make(impersonation=True))
+@pytest.mark.parametrize("impersonation", [True, False])
+def test_a_trustors_new_password_voids_what_they_gave(impersonation: bool, world: Any, trusting: Trusting) -> None:
+    held = trusting.got(trusting.make(impersonation=impersonation))
     world.call("PATCH", f"/users/{trusting.trustor['id']}", 200, {"user": {"password": "other"}})
     assert not world.holds(held)
 
@@ -179,6 +180,8 @@ def test_a_trusts_token_makes_nothing_that_outlives_it(world: Any, trusting: Tru
     client, user = world.client(held), trusting.trustor["id"]
     assert client.post(f"/users/{user}/application_credentials", json={"application_credential": {
         "name": "mine"}}).status_code == 403
+    assert client.get(f"/users/{user}/application_credentials").status_code == 403
+    assert client.get(f"/users/{user}/access_rules").status_code == 403
     assert client.post(f"/users/{user}/credentials/OS-EC2", json={"tenant_id": trusting.project["id"]}).status_code == 403
     assert client.post("/credentials", json={"credential": {"type": "totp", "blob": "x", "user_id": user}}).status_code == 403
     assert world.by_token(held).status_code == 403

@@ -48,11 +48,15 @@ class Wanted(Struct):
 
 
 def check_caller(context: Context) -> None:
-    """A token of a restricted credential, or one bound by access rules, must not make its holder anything more; nor must any
-    other that was delegated, since what it made would outlive it."""
+    """A token of a restricted credential, or one bound by access rules, must not make its holder anything more."""
     if context.application_credential_id is not None and (context.restricted or context.access_rules is not None):
         raise Forbidden("You are not authorized to perform the requested action: Using method 'application_credential' is not "
                         "allowed for managing additional application credentials.")
+    check_reader(context)
+
+
+def check_reader(context: Context) -> None:
+    """What was delegated otherwise has no part in credentials: they would outlive it."""
     if context.application_credential_id is None and delegated(context):
         raise Forbidden("Cannot manage application credentials with a token issued via delegation.")
 

@@ -256,6 +256,9 @@ def audit_id() -> str:
 
 def _revoked(tx: Transaction, claims: Claims, standing: Standing) -> bool:
     subjects = [claims.audit_ids[0], claims.user_id, standing.user_id, standing.user_domain_id]
+    if claims.trust_id is not None:
+        trust = tx.get(Trust, claims.trust_id)
+        subjects += [trust.trustor_user_id] if trust is not None else []
     subjects += [subject for subject in (claims.scope.id, standing.scope_domain_id, claims.credential_id) if subject]
     return tx.execute(select(Revocation.id).where(
         Revocation.subject.in_(subjects), Revocation.issued_before >= claims.issued_at).limit(1)).first() is not None

@@ -79,6 +79,7 @@ def _rule(call: Call) -> Owned:
 
 @routes.get("/users/{user_id}/application_credentials", "identity:list_application_credentials", target=targets.user)
 def index(call: Call, user: User) -> dict[str, Any]:
+    rules.check_reader(call.context)
     query = select(ApplicationCredential).where(ApplicationCredential.user_id == user.id)
     query = filtered(call, query, {"name": ApplicationCredential.name})
     return page(call, "application_credentials", query, ApplicationCredential.id, lambda rows: _views(call, rows))
@@ -100,6 +101,7 @@ def create(call: Call, user: User) -> dict[str, Any]:
 
 @routes.get("/users/{user_id}/application_credentials/{credential_id}", "identity:get_application_credential", target=_credential)
 def show(call: Call, owned: Owned) -> dict[str, Any]:
+    rules.check_reader(call.context)
     return {"application_credential": _views(call, [owned.row])[0]}
 
 
@@ -112,6 +114,7 @@ def delete(call: Call, owned: Owned) -> None:
 
 @routes.get("/users/{user_id}/access_rules", "identity:list_access_rules", target=targets.user)
 def access_rules(call: Call, user: User) -> dict[str, Any]:
+    rules.check_reader(call.context)
     query = filtered(call, select(AccessRule).where(AccessRule.user_id == user.id), {
         "service": AccessRule.service, "path": AccessRule.path, "method": AccessRule.method})
     return page(call, "access_rules", query, AccessRule.id, lambda rows: [
@@ -120,6 +123,7 @@ def access_rules(call: Call, user: User) -> dict[str, Any]:
 
 @routes.get("/users/{user_id}/access_rules/{rule_id}", "identity:get_access_rule", target=_rule)
 def show_rule(call: Call, owned: Owned) -> dict[str, Any]:
+    rules.check_reader(call.context)
     return {"access_rule": {**_rule_view(owned.row), "links": link(call, "users", owned.user.id, "access_rules", owned.row.id)}}
 
 

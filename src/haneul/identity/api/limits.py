@@ -90,7 +90,8 @@ def model(call: Call) -> dict[str, Any]:
 @routes.get("/limits", "identity:list_limits")
 def index(call: Call) -> dict[str, Any]:
     """Administrators and services see all; others those of their project, or of their domain and what is in it."""
-    query: Any = select(Limit, RegisteredLimit).join(RegisteredLimit, RegisteredLimit.id == Limit.registered_id).order_by(Limit.id)
+    query: Any = select(Limit, RegisteredLimit).join(
+        RegisteredLimit, RegisteredLimit.id == Limit.registered_id).order_by(Limit.id)
     context = call.context
     if not (context.is_admin or context.is_service or context.system_scope is not None):
         if context.domain_id is not None:
