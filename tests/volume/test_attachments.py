@@ -185,6 +185,28 @@ def test_one_goes_while_another_comes(cloud: RunningCloud, cinder: Cinder, make:
 # ---------------------------------------------------------------- the rules themselves
 
 
+def test_a_shared_volume_that_a_server_lets_go_of_is_detaching_until_it_did(cloud: RunningCloud, cinder: Cinder,
+                                                                             make: Make) -> None:
+    """It said in-use all the while: who waited for that took the detaching for done."""
+    kind = cinder.call("POST", "/types", {"volume_type": {
+        "name": "shared-and-let-go", "extra_specs": {"multiattach": "<is> True"}}})["volume_type"]["id"]
+    volume = make(volume_type=kind)["id"]
+    going, staying = (create(cinder, volume, instance_uuid=SERVER[:-1] + end, connector=CONNECTOR)["id"] for end in "12")
+    for each in (going, staying):
+        cinder.call("POST", f"/attachments/{each}/action", {"os-complete": None}, status=204)
+    with cloud.cloud.database.write() as tx:
+        row = attachments.by_id(tx, going)
+        assert row is not None
+        attachments.begin_detach(tx, row)
+    assert cinder.volume(volume)["status"] == "detaching"
+    third = create(cinder, volume, instance_uuid=SERVER[:-1] + "3")["id"]  # others may share it meanwhile
+    cinder.call("DELETE", f"/attachments/{third}", status=200)
+    cinder.call("DELETE", f"/attachments/{going}", status=200)
+    assert cinder.volume(volume)["status"] == "in-use"
+    cinder.call("DELETE", f"/attachments/{staying}", status=200)
+    assert cinder.volume(volume)["status"] == "available"
+
+
 def test_a_busy_volume_goes_back_to_what_its_attachments_say(cloud: RunningCloud, cinder: Cinder, make: Make) -> None:
     """A server lets go while something else works on its volume."""
     volume = make()["id"]

@@ -28,7 +28,8 @@ from haneul.volume.model import AttachmentRow, PoolRow, VolumeRow
 from haneul.volume.problems import AttachmentNotFound, InvalidVolume, VolumeNotFound
 
 RESERVED, ATTACHING, ATTACHED, DETACHING = "reserved", "attaching", "attached", "detaching"
-_STATUSES = {ATTACHED: "in-use", ATTACHING: "attaching", DETACHING: "detaching", RESERVED: "reserved"}  # the first that is there
+# The first that is there. Detaching before in-use: who lets go of a shared volume sees by in-use that it is done
+_STATUSES = {DETACHING: "detaching", ATTACHED: "in-use", ATTACHING: "attaching", RESERVED: "reserved"}
 FOLLOWS = frozenset({"available", *_STATUSES.values()})  # statuses that say nothing but what has the volume
 _MADE = ("snapshot", "image", "blank")  # sources of volumes that are still being created while their server reserves them
 _BUSES: dict[str | None, Literal["virtio", "scsi", "ide", "usb"]] = {"scsi": "scsi", "ide": "ide", "usb": "usb"}
@@ -133,7 +134,7 @@ def reserve(tx: Transaction, volume: VolumeRow, *, context: Context, server_id: 
 
 def _check_free(tx: Transaction, volume: VolumeRow, *, made_now: bool) -> None:
     """By status and by rows: a status that an administrator reset does not give away what a guest has."""
-    fits = ("available", "in-use", "reserved", "attaching") if volume.multiattach else ("available",)
+    fits = ("available", "in-use", "reserved", "attaching", "detaching") if volume.multiattach else ("available",)
     others = of_volume(tx, volume.id)
     if made_now and volume.status in ("creating", "downloading") and not others:
         return
