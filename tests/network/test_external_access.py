@@ -55,3 +55,18 @@ def test_a_template_of_rules_is_not_made_twice(admin: Any) -> None:
     first = admin.make("default_security_group_rule", path, used_in_default_sg=True, **wanted)
     admin.make("default_security_group_rule", path, expect=409, used_in_default_sg=True, used_in_non_default_sg=False, **wanted)
     admin("DELETE", f"{path}/{first['id']}", expect=204)
+
+
+def test_a_floating_ip_is_not_put_on_a_port_of_another_project(api: Any, member: Any, public: Any, cloud: Any) -> None:
+    """Who owns a network sees ports of others on it."""
+    network = member.network()
+    subnet = member.subnet(network, "10.75.0.0/24")
+    router = member.router(external_gateway_info={"network_id": public["id"]})
+    member.plug(router, subnet_id=subnet["id"])
+    member.make("rbac_policy", "/rbac-policies", object_type="network", object_id=network["id"], action="access_as_shared",
+                target_tenant=cloud.connect("other").current_project_id)
+    port = api("other").port(network)
+    floating = member.make("floatingip", floating_network_id=public["id"])
+    path = f"/floatingips/{floating['id']}"
+    error = member("PUT", path, {"floatingip": {"port_id": port["id"]}}, expect=400)
+    assert "different project" in error["NeutronError"]["message"]

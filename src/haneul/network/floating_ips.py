@@ -189,6 +189,12 @@ def associate(
 
     port_forwardings.check_unused(tx, row)
     port = ports.get(tx, context, port_id)
+    if port.project_id != row.project_id and not context.is_admin:
+        raise BadRequest(
+            f"Bad floatingip request: Port {port.id} is associated with a different project than Floating IP {row.id} and "
+            "therefore cannot be bound.",
+            type="BadRequest",
+        )
     address = _fixed(port, fixed_ip)
     if (row.port_id, row.fixed_ip_address) == (port.id, address.ip_address) and router_id in (None, row.router_id):
         return

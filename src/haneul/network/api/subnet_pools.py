@@ -165,6 +165,7 @@ def create(call: Call, body: bodies.Body) -> dict[str, Any]:
     wanted, bulk = bodies.some(body, "subnetpool", "subnetpools", CreatePool, read_only=READ_ONLY - {"shared"})
     rows = []
     for new in wanted:
+        attributes.uuid("address_scope_id", new.address_scope_id)
         project = access.owner(call.context, new.project_id or new.tenant_id or None)
         attributes.require(call, "create_subnetpool", {"project_id": project})
         attributes.check(call, "create_subnetpool", new, {"project_id": project})
