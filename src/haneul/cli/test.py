@@ -15,7 +15,7 @@ from pathlib import Path
 
 from haneul.cli.state import Stop
 
-WITHOUT_DATABASE = ("cli", "fabric", "host", "image_guest")  # of tests/: they say the same on every database
+WITHOUT_DATABASE = ("cli", "fabric", "host", "image_guest", "samples")  # of tests/: they say the same on every database
 MARKS = {"fast": "not faults and not real", "faults": "faults", "real": "real"}
 ALONE = ("real",)  # its tests share clouds with guests, and Tempest's are the whole machine's
 
