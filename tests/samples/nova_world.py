@@ -23,6 +23,7 @@ class NovaWorld(World):
     def __init__(self, cloud: RunningCloud) -> None:
         super().__init__()
         self.cloud = cloud
+        self.service_touched = False
         self.nova = Nova(cloud)
         self.sdk = cloud.connect("admin")
         self.project = self.sdk.current_project_id
@@ -239,9 +240,11 @@ class NovaWorld(World):
         """The server that actions are tried on, in that status."""
         id = str(self["subject"])
         self["each_enabled"]
-        self.nova.call("POST", f"/servers/{id}/action", {"unlock": None})
+        self.cloud.settle()  # a resize that is being confirmed looks as one that waits for it
         for _ in range(3):
             found = wait_until(lambda: self._quiet(id), 30, "a server without a task")
+            if found["locked"]:
+                self.nova.action(id, "unlock")
             if found["status"] == status:
                 return id
             if found["status"] == "ERROR":
@@ -334,11 +337,15 @@ class NovaWorld(World):
         return found
 
     def each_enabled(self) -> str:
-        """The service is up and enabled again."""
+        """The service is up and enabled again, if a case has changed it."""
+        if not self.service_touched:
+            return str(self["service"])
+        self.service_touched = False
         self.nova.call("PUT", f"/os-services/{self['service']}", {"status": "enabled", "forced_down": False})
         return str(self["service"])
 
     def each_disabled(self) -> str:
         """The service is disabled, with a reason; old APIs name it by its host."""
+        self.service_touched = True
         self.nova.call("PUT", f"/os-services/{self['service']}", {"status": "disabled", "disabled_reason": "test"})
         return str(self["service"])

@@ -26,6 +26,7 @@ def _asker(world: NovaWorld, version: Version) -> Any:
     def ask(method: str, path: str, body: Any, headers: dict[str, str], plain: bool) -> httpx.Response:
         prefix = "/compute" if path in ("/", "/v2", "/v2.1") else "/compute/v2.1"
         client = world.plain if plain else world.nova.http
+        world.service_touched |= "/os-services/" in path
         return client.request(method, prefix + path, json=body, headers={
             "OpenStack-API-Version": f"compute {version[0]}.{version[1]}", **headers})
     return ask
