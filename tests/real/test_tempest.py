@@ -1,5 +1,5 @@
-"""Tempest, as `haneul tempest` runs it, against a cloud with real servers: the interop lists whole, and of the rest what copies and
-moves volumes and a server's first scenarios. Nothing is excused: what fails, fails, and of the lists nothing may be skipped."""
+"""Tempest, as `haneul tempest` runs it, against a cloud with real servers: the interop lists whole, and of the rest what copies
+and moves volumes and a server's first scenarios. Nothing is excused: what fails, fails, and of the lists nothing is skipped."""
 
 from __future__ import annotations
 
