@@ -23,18 +23,21 @@ def path(cloud: Cloud, row: ImageRow) -> Path:
 
 def opened(cloud: Cloud, image_id: str) -> Any:
     """The file, open: a delete meanwhile does no harm."""
+    return _open(cloud, _row(cloud, image_id))
+
+
+def opened_and_known(cloud: Cloud, image_id: str) -> tuple[Any, str]:
+    """The file, open, and the SHA-512 of what is in it."""
     row = _row(cloud, image_id)
+    known = row.os_hash_value if row.os_hash_algo == "sha512" else None
+    return _open(cloud, row), known or cache.digest(cloud, row)
+
+
+def _open(cloud: Cloud, row: ImageRow) -> Any:
     try:
         return open(path(cloud, row), "rb", buffering=0)
     except FileNotFoundError as error:
-        raise NotFound(f"No data of image {image_id} was found.") from error
-
-
-def digest(cloud: Cloud, image_id: str) -> str:
-    row = _row(cloud, image_id)
-    if row.os_hash_algo == "sha512" and row.os_hash_value:
-        return row.os_hash_value
-    return cache.digest(cloud, row)
+        raise NotFound(f"No data of image {row.id} was found.") from error
 
 
 def _row(cloud: Cloud, image_id: str) -> ImageRow:

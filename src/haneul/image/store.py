@@ -201,11 +201,12 @@ def read(cloud: Cloud, image_id: str) -> Iterator[bytes]:
     return _pieces(sources.opened(cloud, image_id))
 
 
-def digest(cloud: Cloud, image_id: str) -> str:
-    """The SHA-512 of what `read` gives."""
+def read_known(cloud: Cloud, image_id: str) -> tuple[str, Iterator[bytes]]:
+    """The SHA-512 of an image's data, and the data as `read` gives it."""
     from haneul.image import sources
 
-    return sources.digest(cloud, image_id)
+    file, digest = sources.opened_and_known(cloud, image_id)
+    return digest, _pieces(file)
 
 
 def _pieces(file: Any) -> Iterator[bytes]:

@@ -57,12 +57,10 @@ def _limit(rows: list[Any]) -> Qos:
     return Qos(**{direction: Rate(**rate) for direction, rate in rates.items()}, dscp=mark)
 
 
-def of_ports(tx: Transaction, ports: Iterable[PortRow]) -> dict[str, Qos]:
-    """Of each port that is limited or marked. A network's policy is not for the cloud's own ports on it."""
+def of_ports(tx: Transaction, ports: Iterable[PortRow], inherited: dict[str, str]) -> dict[str, Qos]:
+    """Of each port that is limited or marked; `inherited` are the networks' policies, which are not for the cloud's own
+    ports."""
     rows = list(ports)
-    if not rows:
-        return {}
-    inherited = of_networks(tx, {row.network_id for row in rows})
     policies = {
         row.id: row.qos_policy_id
         or (None if row.device_owner.startswith("network:") else inherited.get(row.network_id))

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import exists, null, or_, select
 
 from haneul.fleet.agents import Agents
 from haneul.fleet.model import HostRow
@@ -179,11 +179,11 @@ def of(tx: Transaction, host: str, ids: FabricIds) -> tuple[FabricState, FabricI
         tx, host, {group for port in ports.values() for group in port.security_groups}, ids.security_groups
     )
     groups += wiring_groups.of_addresses(tx, host, groups, ids.security_groups)
-    networks, subnets = _networks(tx, host, needed)
+    networks, subnets, policies = _networks(tx, host, needed)
     state = FabricState(
         networks=networks,
         security_groups=groups,
-        ports=_port_specs(tx, ports, tags),
+        ports=_port_specs(tx, ports, tags, policies),
         routers=_routers(tx, routers, router_ports, subnets),
     )
     kept = {group.id for group in groups}
@@ -271,9 +271,12 @@ def _present(tx: Transaction, host: str, network_ids: list[str]) -> set[str]:
     )
 
 
-def _networks(tx: Transaction, host: str, ids: set[str]) -> tuple[list[NetworkSpec], dict[str, SubnetRow]]:
+def _networks(
+    tx: Transaction, host: str, ids: set[str]
+) -> tuple[list[NetworkSpec], dict[str, SubnetRow], dict[str, str]]:
+    """With their subnets, and the QoS policies of those that have one."""
     if not ids:
-        return [], {}
+        return [], {}, {}
     rows: Any = tx.execute(select(NetworkRow).where(NetworkRow.id.in_(ids))).scalars().all()
     subnets = {
         row.id: row
@@ -308,18 +311,19 @@ def _networks(tx: Transaction, host: str, ids: set[str]) -> tuple[list[NetworkSp
             peers=peers.get(row.id, []),
         )
         for row in rows
-    ], subnets
+    ], subnets, {row.id: row.qos_policy_id for row in rows if row.qos_policy_id}
 
 
 def _without_dhcp(tx: Transaction, host: str, ids: set[str]) -> set[str]:
     """The networks whose DHCP an administrator took from the host, one by one or with its agent."""
-    off = select(AgentRow.id).where(AgentRow.host == host, AgentRow.kind == DHCP_AGENT, ~AgentRow.admin_state_up)
-    if tx.execute(off).first():
-        return ids
+    off = select(null()).where(
+        exists().where(AgentRow.host == host, AgentRow.kind == DHCP_AGENT, ~AgentRow.admin_state_up)
+    )
     left = select(DhcpServiceRow.network_id).where(
         DhcpServiceRow.host == host, ~DhcpServiceRow.served, DhcpServiceRow.network_id.in_(ids)
     )
-    return set(tx.execute(left).scalars())
+    found = set(tx.execute(left.union_all(off)).scalars())
+    return ids if None in found else found
 
 
 def _peers(tx: Transaction, host: str, network_ids: set[str]) -> dict[str, list[str]]:
@@ -370,8 +374,10 @@ def _ports(tx: Transaction, host: str, ids: Iterable[str]) -> dict[str, PortRow]
     }
 
 
-def _port_specs(tx: Transaction, ports: dict[str, PortRow], tags: dict[str, Tagged]) -> list[PortSpec]:
-    qos = limits.of_ports(tx, ports.values())
+def _port_specs(
+    tx: Transaction, ports: dict[str, PortRow], tags: dict[str, Tagged], policies: dict[str, str]
+) -> list[PortSpec]:
+    qos = limits.of_ports(tx, ports.values(), policies)
     return [_port_spec(port, qos.get(port.id), tags.get(port.id)) for port in ports.values()]
 
 

@@ -25,7 +25,7 @@ def ensure(cloud: Cloud, agent: Agent, image: dict[str, Any]) -> bool:
         raise Again(f"image {image['id']} on its way to host {agent.host}", 0.1)
     try:
         if not agent.disks.has_image(image["id"]):
-            agent.send_image(image["id"], image["format"], store.digest(cloud, image["id"]), store.read(cloud, image["id"]))
+            agent.send_image(image["id"], image["format"], *store.read_known(cloud, image["id"]))
     finally:
         lock.release()
     return True

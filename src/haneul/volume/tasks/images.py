@@ -52,7 +52,7 @@ def ensure(cloud: Cloud, agent: Agent, image_id: str, volume_id: str) -> str:
         if not _there(agent, transfer):
             with cloud.database.read() as tx:
                 image = images.get(tx, system(), image_id)
-            agent.send_transfer(transfer, disk_format(image), store.digest(cloud, image_id), store.read(cloud, image_id))
+            agent.send_transfer(transfer, disk_format(image), *store.read_known(cloud, image_id))
     finally:
         lock.release()
     return transfer
