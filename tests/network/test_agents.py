@@ -38,6 +38,13 @@ def test_a_router_is_taken_off_its_host_and_put_back(member: Any, admin: Any, pu
     router = member.router(external_gateway_info={"network_id": public["id"]})
     member.plug(router, subnet_id=subnet["id"])
     wait_until(lambda: router["id"] in fabric(cloud).inventory().routers, what="the router on its host")
+    floating = member("POST", "/floatingips", {"floatingip": {
+        "floating_network_id": public["id"], "port_id": member.port(network)["id"]}}, expect=201)["floatingip"]["id"]
+
+    def status() -> str:
+        return member("GET", f"/floatingips/{floating}")["floatingip"]["status"]
+
+    wait_until(lambda: status() == "ACTIVE", what="the floating IP")
     l3, dhcp = agent(admin, "L3 agent"), agent(admin, "DHCP agent")
     path, its = f"/agents/{l3['id']}/l3-routers", f"/routers/{router['id']}/l3-agents"
     assert [entry["id"] for entry in admin("GET", its)["agents"]] == [l3["id"]]
@@ -48,10 +55,11 @@ def test_a_router_is_taken_off_its_host_and_put_back(member: Any, admin: Any, pu
     assert admin("GET", its)["agents"] == []
     wait_until(lambda: router["id"] not in fabric(cloud).inventory().routers, what="the router off its host")
     cloud.cloud.reconcilers.run_once("network.fabric")
-    assert admin("GET", its)["agents"] == [], "it stays off"
+    assert admin("GET", its)["agents"] == [] and status() == "DOWN", "it stays off"
     assert admin("DELETE", f"{path}/{router['id']}", expect=409)["NeutronError"]["type"] == "RouterNotHostedByL3Agent"
     assert admin("POST", path, {"router_id": router["id"]}, expect=201) is None
     wait_until(lambda: router["id"] in fabric(cloud).inventory().routers, what="the router on its host again")
+    wait_until(lambda: status() == "ACTIVE", what="the floating IP again")
     for method, body in (("POST", {"router_id": router["id"]}), ("GET", None)):
         member(method, path, body, expect=403)
 

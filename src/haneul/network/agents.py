@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import delete, or_, select
+from sqlalchemy import update as update_table
 
 from haneul.fleet.model import HostRow
 from haneul.kernel.context import Context
@@ -26,7 +27,7 @@ from haneul.network.errors_services import (
     RouterHostedByL3Agent,
     RouterNotHostedByL3Agent,
 )
-from haneul.network.model import PortRow, RouterRow
+from haneul.network.model import FloatingIpRow, PortRow, RouterRow
 from haneul.network.model_services import DHCP_AGENT, FABRIC_AGENT, L3_AGENT, AgentRow, DhcpServiceRow
 
 KINDS = (L3_AGENT, DHCP_AGENT, FABRIC_AGENT)
@@ -164,6 +165,8 @@ def _settle(tx: Transaction, row: RouterRow, host: str) -> None:
     before, row.host = row.host, host
     row.touch()
     tx.flush()
+    if not host:
+        tx.execute(update_table(FloatingIpRow).where(FloatingIpRow.router_id == row.id).values(status="DOWN"))
     joined = tx.execute(select(PortRow.network_id).distinct().where(PortRow.device_id == row.id)).scalars().all()
     if before:
         changes.note(tx, [(before, "routers", row.id), *((before, "networks", network) for network in joined)])

@@ -15,7 +15,7 @@ from haneul.kernel.database import Transaction
 from haneul.kernel.tasks import Fault, Task, TaskRow, Work
 from haneul.kernel.tasks.model import ACTIVE
 from haneul.network import carrying, wiring
-from haneul.network.model import ChangeRow, FloatingIpRow, PortRow
+from haneul.network.model import ChangeRow, FloatingIpRow, PortRow, RouterRow
 
 
 class Host(Struct):
@@ -110,7 +110,8 @@ def applied(tx: Transaction, host: str, state: FabricState) -> None:
             .where(
                 FloatingIpRow.id.in_(floating),
                 FloatingIpRow.status != "ACTIVE",
-                FloatingIpRow.router_id.is_not(None),  # what was taken off meanwhile stays DOWN
+                # What was taken off meanwhile, or its router off the host, stays DOWN
+                FloatingIpRow.router_id.in_(select(RouterRow.id).where(RouterRow.host == host)),
             )
             .values(status="ACTIVE")
             .execution_options(synchronize_session=False)
