@@ -1,3 +1,3 @@
 """haneul: a cloud operating system that speaks OpenStack's APIs."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
