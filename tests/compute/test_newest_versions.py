@@ -75,7 +75,9 @@ def test_topology_is_that_of_a_server_without_numa(nova: Nova, boot: Boot) -> No
     ("hw:numa_nodes", "0", False), ("hw:numa_cpus.1", "0-3", True), ("hw:watchdog_acton", "none", False),
     ("hw:cpu_realtime", "maybe", False), ("hw:redirected_usb_ports", "16", False), ("own:anything", "goes", True),
     ("trait:CUSTOM_A", "required", True), ("trait1:HW_CPU_X86_AVX", "wanted", False), ("resources:VCPU", "2", True),
-    ("resources:VCPUS", "2", False), ("quota:disk_read_bytes_sec", "1000", True), ("plain", "x", True)])
+    ("resources:VCPUS", "2", False), ("hw:pmem", "a" * 200 + "!", False),
+    ("hw:cpu_dedicated_mask", "1" + ",1-1" * 60 + "x", False),
+    ("hw:cpu_realtime_mask", "^0-1,3", True), ("quota:disk_read_bytes_sec", "1000", True), ("plain", "x", True)])
 def test_extra_specs_are_checked_since_2_86(nova: Nova, name: str, value: str, fine: bool) -> None:
     body = {"extra_specs": {name: value}}
     flavor = nova.call("POST", "/flavors", {"flavor": {"name": f"specs-{secrets.token_hex(4)}", "ram": 64, "vcpus": 1,
