@@ -104,6 +104,17 @@ def test_packets_of_a_port_leave_with_its_mark(linux: LinuxFabric, cloud_id: str
         assert all(frame[15] >> 2 == 0 for frame in b.seen if frame[12:14] == b"\x08\x00" and frame[23] == 1)
 
 
+def test_the_largest_limits_that_a_rule_may_name_are_taken(linux: LinuxFabric, cloud_id: str) -> None:
+    """The kernel refused what it could not count, and with it everything else for the host."""
+    most = 2**31 - 1
+    rate = Rate(kbps=most, burst_kbit=most, kpps=most, burst_kpackets=most)
+    apply(linux, world.port(5, qos=Qos(egress=rate, ingress=rate)), world.port(6, qos=Qos(egress=Rate(kbps=most, kpps=most))))
+    with pair(cloud_id) as (a, b):
+        a.address("10.1.0.5/24")
+        b.address("10.1.0.6/24")
+        assert a.pings("10.1.0.6")
+
+
 def test_a_port_without_port_security_is_limited_and_marked_too(linux: LinuxFabric, cloud_id: str) -> None:
     apply(linux, world.port(5), world.port(6, groups=(), port_security=False, qos=Qos(egress=SLOW, dscp=10)))
     with pair(cloud_id) as (a, b):

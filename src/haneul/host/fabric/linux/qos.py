@@ -13,6 +13,7 @@ from haneul.host.fabric import names
 
 LEAST_BURST_BYTES = 80_000  # a segment that a card is to cut up passes whole, or never
 MOST_BURST_BYTES = 1 << 30
+MOST_BYTES, MOST_PACKETS = 16_000_000_000, 1_000_000_000  # a second: beyond, the kernel cannot count, and takes no rule
 LEAST_BURST_PACKETS = 10
 TCP_BURST = 0.8  # of a second: what Neutron takes where a rule names none
 
@@ -31,10 +32,10 @@ def limits(rate: Rate | None) -> list[str]:
     if rate and rate.kbps:
         burst = int(rate.burst_kbit or rate.kbps * TCP_BURST) * 125
         burst = min(max(burst, LEAST_BURST_BYTES), MOST_BURST_BYTES)
-        found.append(f"limit rate over {rate.kbps * 125} bytes/second burst {burst} bytes")
+        found.append(f"limit rate over {min(rate.kbps * 125, MOST_BYTES)} bytes/second burst {burst} bytes")
     if rate and rate.kpps:
-        burst = max(int((rate.burst_kpackets or rate.kpps * TCP_BURST) * 1000), LEAST_BURST_PACKETS)
-        found.append(f"limit rate over {rate.kpps * 1000}/second burst {burst} packets")
+        burst = min(max(int((rate.burst_kpackets or rate.kpps * TCP_BURST) * 1000), LEAST_BURST_PACKETS), MOST_PACKETS)
+        found.append(f"limit rate over {min(rate.kpps * 1000, MOST_PACKETS)}/second burst {burst} packets")
     return found
 
 
