@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 
 import fabric_world as world
@@ -10,7 +11,7 @@ from fabric_guests import Guest, arp, ethernet, guests, ipv4, udp
 
 from haneul.host.contract import FabricIds, FabricState, NetworkSpec, PortSpec, Tagged
 from haneul.host.fabric import names
-from haneul.host.fabric.linux import LinuxFabric, links
+from haneul.host.fabric.linux import LinuxFabric, bpf, links
 from haneul.host.fabric.linux.namespaces import inside
 
 pytestmark = pytest.mark.real
@@ -113,6 +114,27 @@ def test_a_port_that_leaves_its_trunk_gets_a_tap(linux: LinuxFabric, cloud_id: s
     with guests(cloud_id, [world.port(7, BLUE)]):
         pass
     assert linux.inventory().unhealthy == [] and linux.inventory().strays == []
+
+
+def test_a_tag_in_the_parents_own_network_is_no_subports(linux: LinuxFabric, cloud_id: str) -> None:
+    """A network without port security carries tagged frames: those of a neighbour must not look like the subport's."""
+    parent, neighbour = (world.port(number, groups=(), port_security=False) for number in (5, 6))
+    apply(linux, parent, neighbour, SUB, PEER)
+    with guests(cloud_id, [parent, neighbour, PEER]) as (guest, near, peer):
+        peer.address("10.2.0.8/24")
+        assert asks_and_hears(guest, 100)
+        frame = tagged(100, ethernet(guest.mac, near.mac, 0x0800, ipv4("10.2.0.8", "10.2.0.7", 17, udp(1, 2, b"INJECTED"))))
+        near.inject(frame)
+        near.inject(ethernet(guest.mac, near.mac, 0x0800, ipv4("10.1.0.6", "10.1.0.5", 17, udp(1, 2, b"WITHOUT-A-TAG"))))
+        assert guest.saw(b"WITHOUT-A-TAG") and not guest.saw(b"INJECTED", 0.3)
+        linux.remove(FabricIds(ports=[SUB.id]))
+        near.inject(frame)
+        assert guest.saw(b"INJECTED"), "no trunk any more: as on any such network"
+
+
+def test_a_trunk_may_have_a_subport_for_every_tag() -> None:
+    """The kernel's words on a program of more than a hundred did not fit, and it was refused for that."""
+    os.close(bpf.load(bpf.untag([(number, 1) for number in range(1, 4095)])))
 
 
 def test_ports_without_port_security_may_tag_what_they_like(linux: LinuxFabric, cloud_id: str) -> None:

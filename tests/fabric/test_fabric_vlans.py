@@ -85,6 +85,21 @@ def test_frames_have_the_networks_tag_outside_and_none_inside(card: Any, cloud_i
             assert not any(mark in frame for frame in guest.seen for mark in marks)
 
 
+def test_a_guests_own_tag_leads_to_no_other_network(card: Any, linux: LinuxFabric, cloud_id: str) -> None:
+    """Without port security a guest may tag frames; on a flat network they would have been the VLAN network's out there."""
+    plain = world.network("flat", "10.77.0.0/24")
+    flat = NetworkSpec(id=plain.id, type="flat", physical_network="datacentre", mtu=1500, subnets=plain.subnets)
+    unsecured = world.port(7, flat, groups=(), port_security=False)
+    linux.apply(FabricState(networks=[flat], ports=[unsecured]))
+    with guests(cloud_id, [unsecured, world.port(5, RED)]) as (guest, red):
+        for mark, wrap in ((b"HOPPING", lambda frame: tagged(101, frame)), (b"OUTSIDE", lambda frame: frame)):
+            guest.inject(wrap(ethernet(b"\xff" * 6, guest.mac, 0x0800,
+                                       ipv4("10.9.9.9", "255.255.255.255", 17, udp(1, 2, mark)))))
+        card.inject(tagged(300, ethernet(b"\xff" * 6, OUTSIDE, 0x0800,
+                                         ipv4("10.9.9.9", "255.255.255.255", 17, udp(1, 2, b"SOMEBODYS")))))
+        assert card.saw(b"OUTSIDE") and not red.saw(b"HOPPING", 0.3) and not guest.saw(b"SOMEBODYS", 0.1)
+
+
 def test_applied_twice_and_removed(card: Any, linux: LinuxFabric, cloud_id: str) -> None:
     linux.apply(FabricState(networks=[RED, BLUE]))
     assert linux.inventory().strays == [] and linux.inventory().unhealthy == []

@@ -18,7 +18,8 @@ from .namespaces import FabricError
 SYS_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
 PROG_LOAD, SCHED_CLS = 5, 3
 VLAN_PUSH, VLAN_POP, REDIRECT = 18, 19, 23  # numbers of the kernel's helpers
-VLAN_PRESENT, VLAN_TCI = 20, 24  # offsets in struct __sk_buff
+MARK, VLAN_PRESENT, VLAN_TCI = 8, 20, 24  # offsets in struct __sk_buff
+OURS = 0x68616E  # the mark of frames that `tag` made
 PASS, DROP = 0, 2
 
 RTM_NEWQDISC, RTM_NEWTFILTER, RTM_DELTFILTER = 36, 44, 45
@@ -73,9 +74,15 @@ def untag(links: Sequence[tuple[int, int]]) -> Code:
 
 
 def tag(number: int, index: int) -> Code:
-    """Every frame gets the tag and goes out of the link of that index."""
+    """Every frame gets the tag and our mark, and goes out of the link of that index."""
     return [_set(2, socket.htons(ETH_P_8021Q)), _set(3, number), _copy(6, 1), _call(VLAN_PUSH),
-            *_send([_set(1, index), _set(2, 0), _call(REDIRECT), _op(0x95)])]
+            *_send([_set(2, OURS), _op(0x63, 6, 2, MARK), _set(1, index), _set(2, 0), _call(REDIRECT), _op(0x95)])]
+
+
+def no_other_tags() -> Code:
+    """Frames with a tag go on only if it was put on here; those without one pass."""
+    return [_load(2, 1, VLAN_PRESENT), _op(0x55, 2, offset=2), *_leave(PASS), _load(2, 1, MARK),
+            _op(0x15, 2, offset=2, value=OURS), *_leave(DROP), *_leave(PASS)]
 
 
 def only(number: int) -> Code:
@@ -95,15 +102,22 @@ def load(code: Code) -> int:
     number = SYS_BPF.get(os.uname().machine)
     if number is None:
         raise FabricError(f"no programs can be loaded on {os.uname().machine}")
-    text, license, log = b"".join(code), ctypes.create_string_buffer(b"Apache-2.0"), ctypes.create_string_buffer(65536)
-    body = ctypes.create_string_buffer(text, len(text))
-    attributes = struct.pack("=IIQQIIQII", SCHED_CLS, len(code), ctypes.addressof(body), ctypes.addressof(license),
-                             1, len(log), ctypes.addressof(log), 0, 0).ljust(128, b"\0")
-    fd = _libc.syscall(number, PROG_LOAD, ctypes.create_string_buffer(attributes, 128), 128)
+    fd, error, _ = _load_program(number, code, 0)  # a log that is too short for a long program would fail it
     if fd < 0:
-        error = os.strerror(ctypes.get_errno())
-        raise FabricError(f"the kernel takes no program for a link ({error}): {log.value[-300:].decode(errors='replace')}")
-    return int(fd)
+        fd, _, said = _load_program(number, code, 65536)
+    if fd < 0:
+        raise FabricError(f"the kernel takes no program for a link ({os.strerror(error)}): {said[-300:]}")
+    return fd
+
+
+def _load_program(number: int, code: Code, log_bytes: int) -> tuple[int, int, str]:
+    """The descriptor, or -1 with the error; and what the kernel said of the program, if it was asked for that."""
+    text, license = b"".join(code), ctypes.create_string_buffer(b"Apache-2.0")
+    body, log = ctypes.create_string_buffer(text, len(text)), ctypes.create_string_buffer(max(1, log_bytes))
+    attributes = struct.pack("=IIQQIIQII", SCHED_CLS, len(code), ctypes.addressof(body), ctypes.addressof(license),
+                             1 if log_bytes else 0, log_bytes, ctypes.addressof(log) if log_bytes else 0, 0, 0).ljust(128, b"\0")
+    fd = int(_libc.syscall(number, PROG_LOAD, ctypes.create_string_buffer(attributes, 128), 128))
+    return fd, ctypes.get_errno(), log.value.decode(errors="replace")
 
 
 def put(link: str, code: Code, side: int = INGRESS) -> None:
@@ -122,7 +136,8 @@ def put(link: str, code: Code, side: int = INGRESS) -> None:
 
 def take_off(link: str) -> None:
     """No program of ours on the link; that there was none is fine."""
-    _ask(RTM_DELTFILTER, 0, _filter(socket.if_nametoindex(link), 0, INGRESS), missing=True)
+    for side in (INGRESS, EGRESS):
+        _ask(RTM_DELTFILTER, 0, _filter(socket.if_nametoindex(link), 0, side), missing=True)
 
 
 def _filter(index: int, handle: int, side: int) -> bytes:

@@ -85,6 +85,9 @@ def base() -> list[str]:
         f'add rule {B} forwarded iifname "v*" oifname "d*" drop',
         f'add rule {B} forwarded iifname "d*" oifname "u*" drop',
         f'add rule {B} forwarded iifname "u*" oifname "d*" drop',
+        # A tag of a guest's own would be another network's out there.
+        f'add rule {B} forwarded oifname "u*" ether type {{ 0x8100, 0x88a8 }} drop',
+        f'add rule {B} forwarded iifname "u*" ether type {{ 0x8100, 0x88a8 }} drop',
         f"add rule {B} forwarded iifname vmap @egress",
         f"add rule {B} forwarded goto to-guest",
         *qos.base(B),

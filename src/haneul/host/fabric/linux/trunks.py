@@ -3,6 +3,7 @@
 A subport's "tap" is a veth in its network's bridge, with all filters that any port has. Its other end is no bridge's: a
 program on the parent's tap takes the tag off what the guest sends and hands it to that end; a program on that end puts
 the tag on what comes for the subport and sends it out of the parent's tap. Neither 8021q nor VLAN actions are needed.
+What has a tag in the parent's own network, which may be transparent to them, is no subport's and stays away from the guest.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def wire(cloud_id: str, parent_id: str, subs: Sequence[PortSpec]) -> None:
         return
     ends = {port.tagged.vlan: names.tagged(cloud_id, port.id) for port in subs if port.tagged}
     present = {vlan: end for vlan, end in ends.items() if end in there}
+    bpf.put(tap, bpf.no_other_tags(), bpf.EGRESS)
     for vlan, end in present.items():
         bpf.put(end, bpf.tag(vlan, socket.if_nametoindex(tap)))
     bpf.put(tap, bpf.untag([(vlan, socket.if_nametoindex(end)) for vlan, end in sorted(present.items())]))
