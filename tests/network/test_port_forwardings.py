@@ -100,6 +100,24 @@ def test_forwardings_end_with_their_port_and_their_address(member: Any, place: d
     assert member("GET", f"/floatingips/{place['floating']['id']}")["floatingip"]["router_id"] is None
 
 
+def test_taking_a_floating_ip_off_no_port_leaves_its_forwardings(member: Any, place: dict[str, Any]) -> None:
+    """It took the router away below them, and changing one was a 500."""
+    made = forward(member, place)
+    path = f"/floatingips/{place['floating']['id']}"
+    shown = member("PUT", path, {"floatingip": {"port_id": None}})["floatingip"]
+    assert shown["router_id"] == place["router"]["id"] and [entry["id"] for entry in shown["port_forwardings"]] == [made["id"]]
+    member("PUT", f"{place['path']}/{made['id']}", {"port_forwarding": {"external_port": 2300}})
+
+
+def test_a_port_of_another_project_is_not_forwarded_to(api: Any, member: Any, place: dict[str, Any], cloud: Any) -> None:
+    member.make("rbac_policy", "/rbac-policies", object_type="network", object_id=place["network"]["id"],
+                action="access_as_shared", target_tenant=cloud.connect("other").current_project_id)
+    foreign = api("other").port(place["network"])
+    assert "different project" in forward(member, place, expect=400, internal_port_id=foreign["id"])["message"]
+    made = forward(member, place)
+    member("PUT", f"{place['path']}/{made['id']}", {"port_forwarding": {"internal_port_id": foreign["id"]}}, expect=400)
+
+
 def test_a_port_that_no_router_leads_to_is_not_forwarded_to(member: Any, place: dict[str, Any]) -> None:
     alone = member.network()
     member.subnet(alone, "10.99.0.0/24")

@@ -91,6 +91,21 @@ def test_what_neutron_refuses(member: Any, admin: Any, ports: Any) -> None:
     member("PUT", path, {"trunk": {"port_id": two["id"]}}, expect=400)
 
 
+def test_ports_of_other_projects_are_in_no_trunk_of_mine(api: Any, member: Any, ports: Any, cloud: RunningCloud) -> None:
+    """Who owns a network sees all ports on it: one in a trunk could not be deleted by its owner, who does not see why."""
+    network = member.network()
+    member.make("rbac_policy", "/rbac-policies", object_type="network", object_id=network["id"], action="access_as_shared",
+                target_tenant=cloud.connect("other").current_project_id)
+    other = api("other")
+    foreign = other.port(network)
+    assert member("GET", f"/ports/{foreign['id']}")["port"]["id"] == foreign["id"]
+    assert trunk(member, foreign, expect=404)["type"] == "PortNotFound"
+    assert trunk(member, ports[0], sub(foreign), expect=404)["type"] == "PortNotFound"
+    made = trunk(member, ports[0])
+    member("PUT", f"/trunks/{made['id']}/add_subports", {"sub_ports": [sub(foreign)]}, expect=404)
+    other("DELETE", f"/ports/{foreign['id']}", expect=204)
+
+
 def test_a_subport_may_not_have_a_larger_mtu(member: Any) -> None:
     small, large = member.port(member.network(mtu=1300)), member.port(member.network(mtu=1400))
     error = trunk(member, small, sub(large), expect=409)

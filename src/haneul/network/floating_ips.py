@@ -165,7 +165,7 @@ def update(
         port_id, fixed = row.port_id, fixed or row.fixed_ip_address
     if isinstance(port_id, str):
         associate(tx, context, row, port_id, fixed, router_id)
-    elif port_id is None:
+    elif port_id is None and row.port_id is not None:  # one with forwardings has a router and no port
         disassociate(tx, row)
     if "qos_policy_id" in values and row.router_id:
         changes.of_routers(tx, [row.router_id])
@@ -189,12 +189,7 @@ def associate(
 
     port_forwardings.check_unused(tx, row)
     port = ports.get(tx, context, port_id)
-    if port.project_id != row.project_id and not context.is_admin:
-        raise BadRequest(
-            f"Bad floatingip request: Port {port.id} is associated with a different project than Floating IP {row.id} and "
-            "therefore cannot be bound.",
-            type="BadRequest",
-        )
+    check_project(context, row, port)
     address = _fixed(port, fixed_ip)
     if (row.port_id, row.fixed_ip_address) == (port.id, address.ip_address) and router_id in (None, row.router_id):
         return
@@ -220,6 +215,16 @@ def associate(
     row.port_id, row.fixed_ip_address, row.router_id, row.status = port.id, address.ip_address, router, "DOWN"
     tx.flush()
     changes.of_routers(tx, {id for id in (before, router) if id})
+
+
+def check_project(context: Context, row: FloatingIpRow, port: PortRow) -> None:
+    """Who owns a network sees ports of others on it, which are not theirs to open to the outside."""
+    if port.project_id != row.project_id and not context.is_admin:
+        raise BadRequest(
+            f"Bad floatingip request: Port {port.id} is associated with a different project than Floating IP {row.id} and "
+            "therefore cannot be bound.",
+            type="BadRequest",
+        )
 
 
 def _fixed(port: PortRow, fixed_ip: str | None) -> AllocationRow:

@@ -176,6 +176,7 @@ def _reachable(
 ) -> AllocationRow:
     """The address meant, which the floating IP's router must lead to; a floating IP without one gets it here."""
     port = ports.get(tx, context, port_id)
+    floating_ips.check_project(context, floating, port)
     address = _address(port, fixed_ip)
     taken = select(FloatingIpRow.id).where(
         FloatingIpRow.port_id == port.id, FloatingIpRow.fixed_ip_address == address.ip_address

@@ -16,7 +16,7 @@ from sqlalchemy import update as update_table
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.network import access, carrying, changes, ports, quota
-from haneul.network.errors import InvalidInput, PortInUse
+from haneul.network.errors import InvalidInput, PortInUse, PortNotFound
 from haneul.network.errors_qos import (
     DuplicateSubPort,
     ParentPortInUse,
@@ -62,7 +62,7 @@ def create(
 ) -> TrunkRow:
     """A port that is plugged into a server may become a trunk too."""
     quota.check(tx, project_id, trunk=1)
-    parent = ports.get(tx, context, port_id)
+    parent = _own(tx, context, port_id)
     _check_free(tx, parent.id)
     row = TrunkRow(project_id=project_id, port_id=parent.id, **values)
     tx.add(row)
@@ -116,6 +116,14 @@ def remove_subports(tx: Transaction, row: TrunkRow, port_ids: Sequence[str]) -> 
     return row
 
 
+def _own(tx: Transaction, context: Context, port_id: str) -> PortRow:
+    """A port that the caller may change. Who owns a network sees the ports of others on it, and could take them over."""
+    port = ports.get(tx, context, port_id)
+    if not access.sees_all(context) and port.project_id != context.project_id:
+        raise PortNotFound(port_id)
+    return port
+
+
 def _check_enabled(row: TrunkRow) -> None:
     if not row.admin_state_up:
         raise TrunkDisabled(row.id)
@@ -136,7 +144,7 @@ def _add(tx: Transaction, context: Context, row: TrunkRow, parent: PortRow, want
     for new in wanted:
         if new.port_id == parent.id:
             raise ParentPortInUse(new.port_id)
-        port = ports.get(tx, context, new.port_id)
+        port = _own(tx, context, new.port_id)
         network = tx.get_one(NetworkRow, port.network_id)
         if network.mtu > most:
             raise SubPortMtuGreaterThanTrunkPortMtu(port.id, network.mtu, row.id, most)
