@@ -38,15 +38,15 @@ def _scope(keys: dict[str, Any], scope: list[str]) -> bytes:
     return key
 
 
-def _version4(keys: dict[str, Any]) -> dict[str, Any]:
+def _version4(keys: dict[str, Any], verb: str = "GET") -> dict[str, Any]:
     now = clock.now().strftime("%Y%m%dT%H%M%SZ")
     scope, body = [now[:8], "region", "ec2", "aws4_request"], hashlib.sha256(b"").hexdigest()
-    canonical = f"GET\n/\nAction=x\nhost:ec2.example\nx-amz-date:{now}\n\nhost;x-amz-date\n{body}"
+    canonical = f"{verb}\n/\n{'Action=x' if verb == 'GET' else ''}\nhost:ec2.example\nx-amz-date:{now}\n\nhost;x-amz-date\n{body}"
     text = "\n".join(("AWS4-HMAC-SHA256", now, "/".join(scope), hashlib.sha256(canonical.encode()).hexdigest()))
     signature = hmac.new(_scope(keys, scope), text.encode(), "sha256").hexdigest()
     authorization = (f"AWS4-HMAC-SHA256 Credential={keys['access']}/{'/'.join(scope)}, SignedHeaders=host;x-amz-date, "
                      f"Signature={signature}")
-    return {"access": keys["access"], "signature": signature, "host": "ec2.example", "verb": "GET", "path": "/",
+    return {"access": keys["access"], "signature": signature, "host": "ec2.example", "verb": verb, "path": "/",
             "params": {"Action": "x"}, "body_hash": body,
             "headers": {"Authorization": authorization, "X-Amz-Date": now, "Host": "ec2.example"}}
 
@@ -114,6 +114,49 @@ def test_a_planted_trust_gives_nobody_more(world: Any) -> None:
     assert made.status_code == 201
     keys = {"access": trust["id"], "secret": "s"}
     assert world.admin.post("/ec2tokens", json={"credentials": _version2(keys)}).status_code == 401
+
+
+def test_keys_of_a_trust_take_its_uses(world: Any) -> None:
+    """A trust that could be used once gave any number of tokens to keys that name it."""
+    trustor, project, token = world.somebody("member")
+    trustee, _, trustees = world.somebody("reader")
+    trust = world.client(token).post("/OS-TRUST/trusts", json={"trust": {
+        "trustor_user_id": trustor["id"], "trustee_user_id": trustee["id"], "project_id": project["id"],
+        "impersonation": False, "roles": [{"name": "member"}], "remaining_uses": 1}}).json()["trust"]
+    blob = f'{{"access": "{trust["id"]}", "secret": "s", "trust_id": "{trust["id"]}"}}'
+    assert world.client(trustees).post("/credentials", json={"credential": {
+        "type": "ec2", "blob": blob, "project_id": project["id"]}}).status_code == 201
+    shown = world.client(trustees).get(f"/users/{trustee['id']}/credentials/OS-EC2").json()["credentials"]
+    assert [each["trust_id"] for each in shown] == [trust["id"]]
+    keys = {"access": trust["id"], "secret": "s"}
+    for status in (200, 401):
+        assert world.admin.post("/ec2tokens", json={"credentials": _version2(keys)}).status_code == status
+
+
+def test_an_unsigned_time_makes_no_old_signature_good(world: Any, keys: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a signature of version 4, whose body's parameters are not signed, and beside S3's."""
+    signed, real = _version4(keys, "POST"), clock.seconds
+    assert world.admin.post("/ec2tokens", json={"credentials": signed}).status_code == 200
+    now = clock.now().strftime("%Y%m%dT%H%M%SZ")
+    scope = [now[:8], "region", "s3", "aws4_request"]
+    text = "\n".join(("AWS4-HMAC-SHA256", now, "/".join(scope), hashlib.sha256(b"canonical").hexdigest()))
+    s3 = {"access": keys["access"], "token": base64.urlsafe_b64encode(text.encode()).decode(),
+          "signature": hmac.new(_scope(keys, scope), text.encode(), "sha256").hexdigest()}
+    monkeypatch.setattr(clock, "seconds", lambda: real() + 16 * 60)
+    fresh = clock.iso(clock.now())
+    signed["params"] = {**signed["params"], "Timestamp": fresh}
+    assert world.admin.post("/ec2tokens", json={"credentials": signed}).status_code == 401
+    s3["headers"] = {"X-Amz-Date": clock.now().strftime("%Y%m%dT%H%M%SZ")}
+    assert world.admin.post("/s3tokens", json={"credentials": s3}).status_code == 401
+
+
+def test_a_credential_becomes_an_ec2_one_only_with_an_access_key(world: Any, keys: dict[str, Any]) -> None:
+    """Its user's list of keys answered 500 from then on."""
+    client = world.client(keys["token"])
+    made = client.post("/credentials", json={"credential": {
+        "type": "note", "blob": "no JSON", "project_id": keys["project"]["id"]}}).json()["credential"]
+    assert client.patch(f"/credentials/{made['id']}", json={"credential": {"type": "ec2"}}).status_code == 400
+    assert client.get(f"/users/{keys['user']['id']}/credentials/OS-EC2").status_code == 200
 
 
 def test_revocations_are_told(world: Any) -> None:

@@ -145,6 +145,15 @@ def test_a_request_is_good_once_and_while_it_is_fresh(world: Any, client: Client
     assert world.plain.post("/auth/tokens", json=body).status_code == 400
 
 
+def test_only_a_consumer_learns_whether_a_project_exists(world: Any, client: Client) -> None:
+    """Anybody could ask: the project was looked for before the signature was."""
+    path = "/OS-OAUTH1/request_token"
+    for project in (world.somebody()[1]["id"], "nowhere"):
+        header = client.header(path, {}, oauth_signature_method="HMAC-SHA256")  # signed otherwise than it says
+        assert client.post(path, header, **{"Requested-Project-Id": project}).status_code == 401, project
+    assert client.post(path, client.header(path, {}), **{"Requested-Project-Id": "nowhere"}).status_code == 404
+
+
 def test_a_verifier_is_needed_and_a_request_token_is_exchanged_once(world: Any, client: Client) -> None:
     user, project, token = world.somebody("admin")
     request = client.ask(project)

@@ -59,6 +59,18 @@ def test_with_impersonation_the_token_speaks_for_the_trustor(world: Any, trustin
     assert world.holds(held)
 
 
+def test_a_token_that_impersonates_may_be_shown_to_itself_and_ended_by_the_trustor(world: Any, trusting: Trusting) -> None:
+    """It was the trustee's alone: 403, also for itself."""
+    held = trusting.got(trusting.make(impersonation=True))
+    about = {"headers": {"X-Subject-Token": held}}
+    for token in (held, trusting.trustee_token, trusting.token):
+        assert world.client(token).get("/auth/tokens", **about).status_code == 200
+    stranger = world.somebody("reader")[2]
+    assert world.client(stranger).get("/auth/tokens", **about).status_code == 403
+    assert world.client(trusting.token).delete("/auth/tokens", **about).status_code == 204
+    assert not world.holds(held)
+
+
 def test_only_the_trustor_trusts_with_what_they_have(world: Any, trusting: Trusting) -> None:
     trusting.make(403, token=trusting.trustee_token)
     trusting.make(404, roles=[{"name": "admin"}])

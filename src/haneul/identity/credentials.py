@@ -78,13 +78,13 @@ def change(tx: Transaction, row: Credential, fields: Fields, extra: dict[str, An
     if isinstance(fields.type, str):
         row.type = fields.type
     if isinstance(fields.blob, str):
-        if row.type == "ec2":
-            _ec2_id(fields.blob)
         row.sealed = tx.cloud.get(Vault).seal(fields.blob)
     if not isinstance(fields.project_id, UnsetType):
         row.project_id = fields.project_id
-    if row.type == "ec2" and not row.project_id:
-        raise BadRequest("Expecting to find project_id in credential.")
+    if row.type == "ec2":
+        _ec2_id(tx.cloud.get(Vault).open(row.sealed))
+        if not row.project_id:
+            raise BadRequest("Expecting to find project_id in credential.")
     row.extra = {**row.extra, **extra}
     tx.flush()
     return row

@@ -32,7 +32,11 @@ def log_in(cloud: Cloud, signed: Signed, check: Callable[[Signed, str], None]) -
         blob = msgspec.json.decode(cloud.get(Vault).open(credential.sealed), type=dict[str, Any])
         check(signed, str(blob.get("secret") or ""))
         claims = _claims(tx, credential, blob, now, now + cloud.config.identity.token_seconds)
-        return tokens.issue(tx, claims, revision)
+        issued = tokens.issue(tx, claims, revision)
+        trust = tx.get(Trust, claims.trust_id or "")
+    if trust is not None and trust.remaining_uses is not None:
+        cloud.database.transact(lambda tx: trusts.consume(tx, trust.id))
+    return issued
 
 
 def _claims(tx: Transaction, credential: Credential, blob: dict[str, Any], now: float, until: float) -> Claims:

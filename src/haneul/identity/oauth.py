@@ -112,9 +112,9 @@ def forget_nonces(tx: Transaction) -> int:
 
 def ask(tx: Transaction, signed: Signed, project_id: str) -> tuple[OAuthToken, str]:
     """A request token for a project, and its secret."""
-    project = require(tx, Project, project_id)
     consumer = require(tx, Consumer, signed.need("oauth_consumer_key"))
-    check(tx, signed, consumer, None)
+    check(tx, signed, consumer, None)  # before anything else: whether a project exists is not for everybody
+    project = require(tx, Project, project_id)
     secret = secrets.token_hex(16)
     row = OAuthToken(id=ids.new_hex(), access=False, consumer_id=consumer.id, project_id=project.id, role_ids=[],
                      sealed=tx.cloud.get(Vault).seal(secret), expires_at=clock.now() + timedelta(seconds=REQUEST_SECONDS))

@@ -56,7 +56,7 @@ def check_ec2(signed: Signed, secret: str) -> None:
     hosts = dict.fromkeys((signed.host, signed.host.rpartition(":")[0] or signed.host))
     if not any(hmac.compare_digest(signed.signature.encode(), _ec2(signed, secret, host).encode()) for host in hosts):
         raise Unauthorized("Invalid EC2 signature.")
-    _check_time(signed.params.get("Timestamp") or _dated(signed))
+    _check_time(signed.params.get("Timestamp") if signed.params.get("SignatureVersion") == "2" else _dated(signed))
 
 
 def _ec2(signed: Signed, secret: str, host: str) -> str:
@@ -112,7 +112,7 @@ def check_s3(signed: Signed, secret: str) -> None:
         made = base64.b64encode(hmac.digest(secret.encode(), text.encode(), hashlib.sha1)).decode()
     if not hmac.compare_digest(signed.signature.encode(), made.encode()):
         raise Unauthorized("Credential signature mismatch")
-    _check_time(_dated(signed) or date)
+    _check_time(date or _dated(signed))  # what was signed, where it was
 
 
 def _check_time(text: str | None) -> None:

@@ -37,6 +37,12 @@ def _wants_catalog(call: Call) -> bool:
     return not call.query_string or not switch(call, "nocatalog")
 
 
+def _target(call: Call, entry: Entry) -> dict[str, Any]:
+    """A trust's token is its trustee's and, where it impersonates, also the trustor's, whom it speaks for."""
+    spoken_for = entry.standing.user_id
+    return {"target.token.user_id": spoken_for if spoken_for == call.context.user_id else entry.claims.user_id}
+
+
 def _subject(call: Call, rule: str) -> tuple[str, Entry]:
     """The token asked about, for callers that may ask."""
     token = call.headers.get("x-subject-token", "")
@@ -46,7 +52,7 @@ def _subject(call: Call, rule: str) -> tuple[str, Entry]:
         entry = tokens.entry(token)
     if entry is None and token:  # before any rule, as in Keystone: it is nobody's token, so it gives nobody away
         raise NotFound("Failed to validate token")
-    target = {"target.token.user_id": entry.claims.user_id} if entry else {}
+    target = _target(call, entry) if entry else {}
     if not call.cloud.policy.allows(rule, call.context, target):
         raise Forbidden(f"You are not authorized to perform the requested action: {rule}.")
     if entry is None:
@@ -69,7 +75,7 @@ def check(call: Call) -> Reply:
 
 def _revocable(call: Call) -> dict[str, Any]:
     entry = _subject(call, "identity:revoke_token")[1]
-    return {"entry": entry, "target.token.user_id": entry.claims.user_id}
+    return {"entry": entry, **_target(call, entry)}
 
 
 @routes.delete("/auth/tokens", "identity:revoke_token", target=_revocable)

@@ -30,7 +30,8 @@ class New(Struct):
 def _view(call: Call, row: Credential) -> dict[str, Any]:
     blob = msgspec.json.decode(call.cloud.get(Vault).open(row.sealed))
     return {"access": blob["access"], "secret": blob.get("secret"), "user_id": row.user_id, "tenant_id": row.project_id,
-            "trust_id": None, "links": link(call, "users", row.user_id, "credentials", "OS-EC2", str(blob["access"]))}
+            "trust_id": blob.get("trust_id"),
+            "links": link(call, "users", row.user_id, "credentials", "OS-EC2", str(blob["access"]))}
 
 
 def _one(call: Call, user: User) -> Credential:
