@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import http.server
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from sqlalchemy import select, update
 
 from haneul.image import cache, fetch, store
+from haneul.image.model import ImageRow
 from haneul.kernel.config import Image
+from haneul.kernel.errors import Gone
 from haneul.kernel.tasks import Fault
 
 if TYPE_CHECKING:
@@ -45,12 +49,14 @@ class Web:
     """Serves `bytes` at every path and counts."""
 
     def __init__(self) -> None:
-        self.bytes, self.asked = BYTES, 0
+        self.bytes, self.asked, self.go = BYTES, 0, threading.Event()
+        self.go.set()
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.asked += 1
+                outer.go.wait(30.0)
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(outer.bytes)))
                 self.end_headers()
@@ -70,6 +76,7 @@ def web(cloud: RunningCloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     found = Web()
     monkeypatch.setattr(cloud.cloud.config.image, "web_download_allow", [found.place])
     yield found
+    found.go.set()
     found.server.shutdown()
     found.server.server_close()
 
@@ -83,6 +90,14 @@ def make(client: httpx.Client, **values: Any) -> str:
 def shown(client: httpx.Client, image: str) -> dict[str, Any]:
     found: dict[str, Any] = client.get(f"/images/{image}").json()
     return found
+
+
+def until(true: Callable[[], bool]) -> None:
+    for _ in range(3000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not come")
 
 
 def patch(client: httpx.Client, image: str, op: str, path: str, value: Any = None) -> httpx.Response:
@@ -251,6 +266,72 @@ def test_data_of_another_format_is_no_image(cloud: RunningCloud, member: httpx.C
     assert not (cache.folder(cloud.cloud) / image).exists()
 
 
+@pytest.mark.parametrize("disk_format", ["raw", "qcow2"])
+def test_an_image_deactivated_while_it_is_hashed_stays_so(cloud: RunningCloud, member: httpx.Client, admin: httpx.Client,
+                                                          web: Web, disk_format: str) -> None:
+    """It became active when the hash was known, or its owner's to fill again when the data was of another format."""
+    image = make(member, disk_format=disk_format)
+    web.go.clear()
+    member.post(f"/images/{image}/locations", json={"url": web.url})
+    until(lambda: shown(member, image)["status"] == "active")
+    assert admin.post(f"/images/{image}/actions/deactivate").status_code == 204
+    web.go.set()
+    cloud.settle()
+    assert member.get(f"/images/{image}/tasks").json()["tasks"][0]["status"] == (
+        "success" if disk_format == "raw" else "failure")
+    assert shown(member, image)["status"] == "deactivated"
+
+
+@pytest.mark.parametrize("change", [{"disk_format": "qcow2"}, {"status": "queued"}, {"locations": []}])
+def test_bytes_are_not_kept_for_an_image_that_became_another_meanwhile(
+        cloud: RunningCloud, member: httpx.Client, web: Web, change: dict[str, Any]) -> None:
+    """They were looked at as another format's, or are those of an address that is not the image's any more."""
+    image = make(member)
+    member.post(f"/images/{image}/locations", json={"url": web.url})
+    cloud.settle()
+    with cloud.cloud.database.write() as tx:
+        row = tx.get(ImageRow, image)
+        cache.drop(tx, image)
+    with cloud.cloud.database.write() as tx:
+        tx.execute(update(ImageRow).where(ImageRow.id == image).values(**change))
+    with pytest.raises(Gone):
+        cache.bring(cloud.cloud, row)
+    assert not (cache.folder(cloud.cloud) / image).exists()
+
+
+def test_slow_servers_elsewhere_hold_up_nobody_else(cloud: RunningCloud, member: httpx.Client, web: Web,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    """Downloads that wait for them took all the threads that uploads and other downloads share."""
+    monkeypatch.setattr(cloud.cloud.config.image, "show_multiple_locations", True)
+    here = uploaded(member)
+    web.go.clear()
+    waiting = []
+    for number in range(40):
+        image = make(member)
+        location = {"url": f"{web.url}{number}", "metadata": {}}
+        assert patch(member, image, "add", "/locations/-", location).status_code == 200
+        waiting.append(threading.Thread(target=lambda image=image: httpx.get(
+            f"{member.base_url}images/{image}/file", headers=dict(member.headers), timeout=60.0).read()))
+    for each in waiting:
+        each.start()
+    until(lambda: web.asked > 0)
+    try:
+        assert member.get(f"/images/{here}/file").content == b"some data"
+    finally:
+        web.go.set()
+        for each in waiting:
+            each.join()
+
+
+def test_an_image_has_at_most_ten_locations(cloud: RunningCloud, member: httpx.Client, web: Web,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud.cloud.config.image, "show_multiple_locations", True)
+    image = make(member)
+    for number in range(11):
+        answer = patch(member, image, "add", "/locations/-", {"url": f"{web.url}{number}", "metadata": {}})
+        assert answer.status_code == (200 if number < 10 else 413), answer.text
+
+
 def test_locations_by_patch_only_where_they_are_shown(cloud: RunningCloud, member: httpx.Client, admin: httpx.Client, web: Web,
                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     image = make(member)
@@ -292,6 +373,33 @@ def test_what_is_said_of_an_address_must_hold_when_it_is_read(cloud: RunningClou
     assert member.get(f"/images/{image}/file").status_code == 503
     with pytest.raises(Fault):
         list(store.read(cloud.cloud, image))
+
+
+def test_a_wrong_checksum_of_an_address_is_noticed(cloud: RunningCloud, member: httpx.Client, web: Web,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud.cloud.config.image, "show_multiple_locations", True)
+    for checksum, status in (("1" * 32, 503), (hashlib.md5(BYTES).hexdigest(), 200)):
+        image = make(member)
+        said = {"checksum": checksum, "os_hash_algo": "sha512", "os_hash_value": hashlib.sha512(BYTES).hexdigest().upper()}
+        assert patch(member, image, "add", "/locations/-", {
+            "url": web.url, "metadata": {}, "validation_data": said}).status_code == 200
+        assert member.get(f"/images/{image}/file").status_code == status
+
+
+def test_every_store_that_has_an_image_counts_for_the_quota(cloud: RunningCloud, member: httpx.Client, admin: httpx.Client,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    image = uploaded(member, b"x" * 1000)
+    owner = shown(member, image)["owner"]
+    with cloud.cloud.database.read() as tx:
+        before = sum(size * max(1, len(places)) for size, places in tx.execute(
+            select(ImageRow.size, ImageRow.locations).where(ImageRow.owner == owner, ImageRow.size.is_not(None))))
+    monkeypatch.setattr(cloud.cloud.config.image, "user_quota_bytes", before + 999)
+    copying = {"method": {"name": "copy-image"}, "stores": ["second"]}
+    assert bring_in(admin, image, **copying).status_code == 413
+    monkeypatch.setattr(cloud.cloud.config.image, "user_quota_bytes", before + 1000)
+    assert bring_in(admin, image, **copying).status_code == 202
+    cloud.settle()
+    assert member.put(f"/images/{make(member)}/file", content=b"x", headers=DATA).status_code == 413
 
 
 def test_an_address_with_a_port_is_allowed_alone() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import delete, select, update
 
 from haneul.image import fetch, store, stores
-from haneul.image.model import CachedImage, ImageRow
+from haneul.image.model import QUEUED, CachedImage, ImageRow
 from haneul.kernel import clock
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.database import Transaction
@@ -70,12 +70,13 @@ def bring(cloud: Cloud, row: ImageRow, *, settle: Callable[[Transaction, ImageRo
                     beat = clock.seconds()
                     _still_there(cloud, row.id)
         taken = intake.finish()
-        if row.size not in (None, taken.size) or row.os_hash_value not in (None, taken.os_hash_value):
+        if row.size not in (None, taken.size) or row.os_hash_value not in (None, taken.os_hash_value) \
+                or row.checksum not in (None, taken.checksum):
             raise Changed(f"The data of image {row.id} is not what it was: its size or its hash differs.")
         with (commit or cloud.database.write)() as tx:
             there = tx.get(ImageRow, row.id)
-            if there is None:
-                raise Gone(f"Image {row.id} was deleted meanwhile.")
+            if there is None or not _same(there, row, uri):
+                raise Gone(f"Image {row.id} was deleted or changed meanwhile.")
             there.size, there.virtual_size = taken.size, taken.virtual_size or there.virtual_size
             if settle is not None:
                 settle(tx, there, taken)
@@ -84,6 +85,12 @@ def bring(cloud: Cloud, row: ImageRow, *, settle: Callable[[Transaction, ImageRo
             tx.after_commit(lambda: store.name(taken, folder(cloud) / row.id))  # lost in a crash, it is fetched again
     finally:
         intake.abort()
+
+
+def _same(there: ImageRow, row: ImageRow, uri: str | None) -> bool:
+    """Whether the bytes that were looked at as `row`'s are still its data, of the same format."""
+    return there.status != QUEUED and (there.disk_format, there.container_format) == (row.disk_format, row.container_format) \
+        and (uri is None or any(at.get("url") == uri for at in there.locations))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import select
 
-from haneul.image import fetch, images, limits, stores
+from haneul.image import fetch, images, limits, stores, uploads
 from haneul.image.images import ImageConflict
 from haneul.image.model import ACTIVE, IMPORTING, QUEUED, UPLOADING, ImageRow
 from haneul.image.tasks.importing import COPY, FAILED, PENDING, ImportArguments, import_image
@@ -17,7 +17,7 @@ from haneul.kernel import clock, ids
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.kernel.errors import BadRequest, Forbidden, NotFound
+from haneul.kernel.errors import BadRequest, Forbidden, NotFound, TooLarge
 from haneul.kernel.tasks import TaskRow
 
 _METHODS = ["glance-direct", "web-download", "glance-download"]
@@ -68,7 +68,9 @@ def start(tx: Transaction, context: Context, row: ImageRow, asked: Import) -> No
         if not wanted:
             return
         limits.check(tx, row.owner, image_size_total=len(wanted) * (row.size or 0) // limits.MIB)
-    elif method.name == "web-download":
+        if (row.size or 0) > uploads.room_for(tx, row, len(wanted)):
+            raise TooLarge(f"{len(wanted)} copies of image {row.id} exceed what its owner's quota leaves.")
+    elif method.name != "glance-direct":
         limits.check(tx, row.owner, image_count_uploading=1, image_stage_total=0)
     _submit(tx, context, row, ImportArguments(
         image_id=row.id, method=method.name, uri=method.uri, stores=wanted, must_all=asked.all_stores_must_succeed,

@@ -15,9 +15,10 @@ from haneul.image.tasks.locating import LocateArguments, locate_image
 from haneul.kernel import clock
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
-from haneul.kernel.errors import BadRequest, Conflict, Forbidden, NotFound
+from haneul.kernel.errors import BadRequest, Conflict, Forbidden, NotFound, TooLarge
 
 ALGORITHMS = ("sha1", "sha256", "sha512", "md5")
+MOST = 10  # locations of an image: Glance's image_location_quota
 HASH = "sha512"  # of everything that the cloud hashes by itself
 
 
@@ -136,6 +137,9 @@ def _insert(tx: Transaction, row: ImageRow, position: int, value: Any) -> None:
     if row.status == QUEUED and not row.locations and None in (row.disk_format, row.container_format):
         raise BadRequest("Properties disk_format, container_format must be set prior to saving data.")
     kept = stores.ordered(tx.cloud, row) if row.status == ACTIVE else []
+    if len(kept) >= MOST:
+        raise TooLarge("The limit has been exceeded on the number of allowed image locations. "
+                       f"Attempted: {len(kept) + 1}, Maximum: {MOST}")
     kept.insert(position, {"store": name, "url": url, "metadata": metadata})
     row.locations = kept
     if row.status == QUEUED:
@@ -213,4 +217,4 @@ def _validated(row: ImageRow, said: dict[str, Any]) -> dict[str, Any]:
         raise ImageConflict(f"os_hash_algo must be {HASH}, not {str(new.get('os_hash_algo'))[:32]}")
     if len(_bytes(new.get("os_hash_value"), ImageConflict)) != 64:
         raise ImageConflict(f"os_hash_value is not the correct size for {HASH} (should be 64 bytes)")
-    return new
+    return {key: value.lower() for key, value in new.items()}

@@ -21,6 +21,11 @@ def path(cloud: Cloud, row: ImageRow) -> Path:
     return cache.ensure(cloud, row)
 
 
+def away(cloud: Cloud, row: ImageRow) -> bool:
+    """Whether the bytes have to be fetched before they can be read."""
+    return all("url" in at for at in row.locations) and not (cache.folder(cloud) / row.id).exists()
+
+
 def opened(cloud: Cloud, image_id: str) -> Any:
     """The file, open: a delete meanwhile does no harm."""
     return _open(cloud, _row(cloud, image_id))

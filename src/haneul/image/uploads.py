@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import or_, select, update
 
 from haneul.image import limits, store, stores
 from haneul.image.images import ImageConflict, ImageNotFound, exclusive
@@ -43,17 +43,20 @@ class Upload:
                 raise Gone(f"Image {self.image_id} was deleted during the upload.")
 
 
-def room_for(tx: Transaction, row: ImageRow) -> int:
-    """How many bytes an image may have: the service's limit and what its owner's quota leaves."""
+def room_for(tx: Transaction, row: ImageRow, copies: int = 1) -> int:
+    """How many bytes an image may have that is to be stored so many times: the service's limit and what its owner's quota
+    leaves. Every store that has an image counts."""
     config = tx.cloud.config.image
     if config.user_quota_bytes <= 0:
         return config.max_bytes
-    used = tx.execute(select(func.coalesce(func.sum(ImageRow.size), 0)).where(ImageRow.owner == row.owner)).scalar_one()
-    return max(0, min(config.max_bytes, config.user_quota_bytes - int(used or 0)))
+    sizes = tx.execute(select(ImageRow.size, ImageRow.locations).where(ImageRow.owner == row.owner, ImageRow.size.is_not(None)))
+    used = sum(size * max(1, len(locations)) for size, locations in sizes)
+    return max(0, min(config.max_bytes, (config.user_quota_bytes - used) // copies))
 
 
 def begin(cloud: Cloud, image_id: str, *, expected: int | None = None, status: str = SAVING, staged: bool = False,
-          before: tuple[str, ...] = (QUEUED,), resume: bool = False, into: str | None = None) -> Upload | None:
+          before: tuple[str, ...] = (QUEUED,), resume: bool = False, into: str | None = None,
+          copies: int = 1) -> Upload | None:
     """Takes the image for one transfer into the store `into` (or the default one). Conflict unless it waits for data;
     `resume` takes a dead process's place (a task's step run again), and answers None when the data is there already."""
     token = ids.new()
@@ -69,7 +72,7 @@ def begin(cloud: Cloud, image_id: str, *, expected: int | None = None, status: s
         if not staged and (row.disk_format is None or row.container_format is None):
             raise BadRequest("Properties disk_format, container_format must be set prior to saving data.")
         _check_limits(tx, row, staged)
-        room = room_for(tx, row)
+        room = room_for(tx, row, copies)
         if expected is not None and expected > room:
             raise TooLarge(f"Image {image_id} of {expected} bytes exceeds what is left: {room} bytes.")
         back_to = QUEUED if row.status in (SAVING, UPLOADING) else row.status

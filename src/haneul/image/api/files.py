@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from haneul.image import sources, store, stores, uploads
@@ -17,6 +18,8 @@ from haneul.kernel.wire.call import Call, Reply
 from haneul.kernel.wire.routes import Routes
 
 routes = Routes()
+# Of its own: a server elsewhere that answers slowly must not hold the threads that all transfers share
+_fetching = ThreadPoolExecutor(3, "image-fetch")
 
 
 class RangeNotSatisfiable(Problem):
@@ -94,7 +97,8 @@ async def download(call: Call, row: ImageRow) -> Reply | None:
     if row.status not in (ACTIVE, DEACTIVATED):
         return Reply(status=204)
     try:
-        file = await asyncio.to_thread(_open, call.cloud, row)
+        away = await asyncio.to_thread(sources.away, call.cloud, row)
+        file = await asyncio.get_running_loop().run_in_executor(_fetching if away else None, _open, call.cloud, row)
     except (FileNotFoundError, NotFound) as error:
         raise Gone(f"The data of image {row.id} is gone.") from error
     try:

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from haneul.image import cache
 from haneul.image.model import ACTIVE, CachedImage, ImageRow
+from haneul.image.tasks.importing import one_of_few
 from haneul.kernel import clock
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
@@ -38,7 +39,8 @@ def bring(work: Work[CacheArguments]) -> None:
     if wanted is None or wanted.size is not None or row is None:
         return
     try:
-        cache.bring(work.cloud, row, commit=work.commit)
+        with one_of_few():
+            cache.bring(work.cloud, row, commit=work.commit)
     except Gone:
         return
     except Problem as problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Struct, field
@@ -39,6 +40,17 @@ class ImportArguments(Struct):
     type: str = "api_image_import"
 
 
+@contextmanager
+def one_of_few() -> Iterator[None]:
+    """A transfer's place. Again while there is none: whoever answers slowly must not hold all that runs tasks."""
+    if not _slots.acquire(blocking=False):
+        raise Again("a free place among the imports", 1.0)
+    try:
+        yield
+    finally:
+        _slots.release()
+
+
 import_image = Task("image.import", ImportArguments, deadline=3 * _SECONDS)
 
 
@@ -47,22 +59,20 @@ def transfer(work: Work[ImportArguments]) -> None:
     """Done already is fine: an active image is left as it is. A user who deletes the image meanwhile gets his way."""
     if work.arguments.method == COPY:
         return
-    if not _slots.acquire(blocking=False):
-        raise Again("a free place among the imports", 1.0)
     try:
-        _transfer(work)
+        with one_of_few():
+            _transfer(work)
     except (ImageNotFound, Gone):
         return
     except Problem as problem:
         raise Fault(problem.message, code=problem.status) from problem
-    finally:
-        _slots.release()
 
 
 def _transfer(work: Work[ImportArguments]) -> None:
     arguments, cloud = work.arguments, work.cloud
     first = arguments.stores[0]
-    upload = uploads.begin(cloud, arguments.image_id, status=IMPORTING, before=(IMPORTING,), resume=True, into=first)
+    upload = uploads.begin(cloud, arguments.image_id, status=IMPORTING, before=(IMPORTING,), resume=True, into=first,
+                           copies=len(arguments.stores))
     if upload is None:
         return
     try:

@@ -10,6 +10,7 @@ from haneul.image import cache, fetch, store
 from haneul.image.images import exclusive
 from haneul.image.inspection import NotWhatItSays
 from haneul.image.model import ACTIVE, IMPORTING, QUEUED, ImageRow
+from haneul.image.tasks.importing import one_of_few
 from haneul.kernel import clock
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import Gone, Problem
@@ -62,11 +63,13 @@ def measure(work: Work[LocateArguments]) -> None:
     def settle(tx: Transaction, there: ImageRow, taken: store.Taken) -> None:
         if arguments.value not in (None, taken.os_hash_value):
             raise Fault(f"os_hash_value: ({arguments.value}) not matched with actual os_hash_value: ({taken.os_hash_value})")
-        there.checksum, there.os_hash_value, there.status = taken.checksum, taken.os_hash_value, ACTIVE
-        there.updated_at = clock.now()
+        there.checksum, there.os_hash_value, there.updated_at = taken.checksum, taken.os_hash_value, clock.now()
+        if there.status == IMPORTING:  # an administrator may have deactivated one that was to be used at once
+            there.status = ACTIVE
 
     try:
-        cache.bring(cloud, row, settle=settle, commit=work.commit)
+        with one_of_few():
+            cache.bring(cloud, row, settle=settle, commit=work.commit)
     except Gone:
         return
     except Problem as problem:
@@ -80,7 +83,8 @@ def unplaced(work: Work[LocateArguments], tx: Transaction, fault: Fault) -> None
     row = exclusive(tx, work.arguments.image_id)
     if row is None or row.os_hash_value is not None:
         return
-    if row.status == IMPORTING or fault.code in (NotWhatItSays.status, fetch.Refused.status):
+    if row.status == IMPORTING or (row.status == ACTIVE and fault.code in (NotWhatItSays.status, fetch.Refused.status)):
         row.status = QUEUED
+        cache.drop(tx, row.id)  # it may be of another format from now on
     row.os_hash_algo = row.checksum = None
     row.updated_at = clock.now()
