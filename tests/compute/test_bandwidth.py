@@ -155,6 +155,15 @@ def test_ports_plugged_in_and_pulled_out(world: World) -> None:
     world.end(server)
 
 
+def test_a_port_that_is_deleted_under_its_server_gives_back(world: World) -> None:
+    """Its bandwidth stayed the server's until that ended, and nobody else could have it."""
+    port = world.port(world.policy(1000))
+    server = world.boot(port)
+    world.ask("DELETE", f"/network/v2.0/ports/{port}", status=204)
+    assert world.held(server) == {}
+    world.end(server)
+
+
 def test_a_resize_holds_it_twice_until_confirmed(world: World) -> None:
     port = world.port(world.policy(1000))
     server = world.boot(port)

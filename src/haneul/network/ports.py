@@ -444,10 +444,11 @@ def delete(tx: Transaction, context: Context, id: str, *, direct: bool = False) 
         return
     if direct and row.device_owner.startswith(("network:router", "network:floatingip")) and _device_lives(tx, row):
         raise ServicePortInUse(row.id, f"has device owner {row.device_owner}")
-    from haneul.network import floating_ips, trunks
+    from haneul.network import bandwidth, floating_ips, trunks
 
     if not trunks.may_go(tx, row, direct=direct):
         return
+    bandwidth.give_back(tx, row)
     floating_ips.release(tx, row.id)
     host, groups, network = row.host, row.security_groups, row.network_id
     tx.delete(row)
