@@ -51,6 +51,27 @@ def test_policies_and_their_rules(admin: Any, member: Any, policy: Any) -> None:
     assert member("GET", path, expect=404)["NeutronError"]["type"] == "QosPolicyNotFound"
 
 
+def test_lists_are_made_whole(admin: Any, member: Any, policy: Any) -> None:
+    """As in Neutron, which takes lists of whatever is created: these were a 500, or only their first was made."""
+    path = f"/qos/policies/{policy()['id']}/bandwidth_limit_rules"
+    rules = [{"max_kbps": 10, "direction": "egress"}, {"max_kbps": 20, "direction": "ingress"}]
+    made = admin("POST", path, {"bandwidth_limit_rules": rules}, expect=201)["bandwidth_limit_rules"]
+    assert [rule["max_kbps"] for rule in made] == [10, 20]
+    network = member.network()["id"]
+    shares = [{"object_type": "network", "object_id": network, "action": "access_as_shared", "target_tenant": target}
+              for target in ("one", "two")]
+    made = member("POST", "/rbac-policies", {"rbac_policies": shares}, expect=201)["rbac_policies"]
+    assert [share["target_tenant"] for share in made] == ["one", "two"]
+    for plural, path, first, second in (
+        ("flavors", "/flavors", {"name": "a", "service_type": "QOS"}, {"name": "b", "service_type": "QOS"}),
+        ("service_profiles", "/service_profiles", {"metainfo": "a"}, {"metainfo": "b"}),
+    ):
+        made = admin("POST", path, {plural: [first, second]}, expect=201)[plural]
+        assert len(made) == 2
+        for one in made:
+            admin("DELETE", f"{path}/{one['id']}", expect=204)
+
+
 def test_rules_that_are_refused(admin: Any, policy: Any) -> None:
     made = policy(limit())
     path = f"/qos/policies/{made['id']}"

@@ -122,12 +122,14 @@ def show(call: Call) -> dict[str, Any]:
 
 @routes.post("/flavors", rule="create_flavor", body=bodies.Body, status=201)
 def create(call: Call, body: bodies.Body) -> dict[str, Any]:
-    (new, *_), _ = bodies.some(body, "flavor", "flavors", CreateFlavor)
-    values = attributes.columns(new, {name: name for name in ("name", "description", "enabled")})
-    row = flavors.create(call.tx, service_type=new.service_type, **values)
-    for profile in new.service_profiles or []:
-        flavors.associate(call.tx, row, profile)
-    return _one(call, row)
+    wanted, bulk = bodies.some(body, "flavor", "flavors", CreateFlavor)
+    rows = []
+    for new in wanted:
+        values = attributes.columns(new, {name: name for name in ("name", "description", "enabled")})
+        rows.append(flavors.create(call.tx, service_type=new.service_type, **values))
+        for profile in new.service_profiles or []:
+            flavors.associate(call.tx, rows[-1], profile)
+    return {"flavors": view(call.tx, rows)} if bulk else _one(call, rows[0])
 
 
 @routes.put(FLAVOR, rule="update_flavor", body=bodies.Body)
@@ -175,8 +177,9 @@ def show_profile(call: Call) -> dict[str, Any]:
 
 @routes.post("/service_profiles", rule="create_service_profile", body=bodies.Body, status=201)
 def create_profile(call: Call, body: bodies.Body) -> dict[str, Any]:
-    (new, *_), _ = bodies.some(body, "service_profile", "service_profiles", CreateProfile)
-    return _one_profile(call, flavors.create_profile(call.tx, **attributes.columns(new, _PROFILE)))
+    wanted, bulk = bodies.some(body, "service_profile", "service_profiles", CreateProfile)
+    rows = [flavors.create_profile(call.tx, **attributes.columns(new, _PROFILE)) for new in wanted]
+    return {"service_profiles": view_profiles(call.tx, rows)} if bulk else _one_profile(call, rows[0])
 
 
 @routes.put(PROFILE, rule="update_service_profile", body=bodies.Body)

@@ -142,8 +142,9 @@ def _add(kind: str) -> None:
 
     def create(call: Call, body: bodies.Body) -> dict[str, Any]:
         policy = loaded(call)
-        (new,), _ = bodies.some(body, name, f"{name}s", creation, read_only=READ_ONLY)
-        return {name: rule_view(qos.add_rule(call.tx, policy, kind, _values(new)))}
+        wanted, bulk = bodies.some(body, name, f"{name}s", creation, read_only=READ_ONLY)
+        made = [rule_view(qos.add_rule(call.tx, policy, kind, _values(new))) for new in wanted]
+        return {f"{name}s": made} if bulk else {name: made[0]}
 
     def update(call: Call, row: QosRuleRow, body: bodies.Body) -> dict[str, Any]:
         new = bodies.one(body, name, change, read_only=READ_ONLY)

@@ -82,12 +82,17 @@ def show(call: Call) -> dict[str, Any]:
 
 @routes.post("/rbac-policies", rule="create_rbac_policy", body=bodies.Body, status=201)
 def create(call: Call, body: bodies.Body) -> dict[str, Any]:
-    (new,), _ = bodies.some(body, "rbac_policy", "rbac_policies", CreatePolicy)
+    wanted, bulk = bodies.some(body, "rbac_policy", "rbac_policies", CreatePolicy)
+    found = view(call.tx, [_create(call, new) for new in wanted])
+    return {"rbac_policies": found} if bulk else {"rbac_policy": found[0]}
+
+
+def _create(call: Call, new: CreatePolicy) -> RbacRow:
     project = access.owner(call.context, new.project_id or new.tenant_id or None)
     target = new.target_tenant or new.target_project or ""
     attributes.require(call, "create_rbac_policy", {"project_id": project})
     _check_target(call, "create_rbac_policy", project, target)
-    row = rbac.create(
+    return rbac.create(
         call.tx,
         call.context,
         project_id=project,
@@ -96,7 +101,6 @@ def create(call: Call, body: bodies.Body) -> dict[str, Any]:
         action=new.action,
         target_project=target,
     )
-    return {"rbac_policy": view(call.tx, [row])[0]}
 
 
 @routes.put("/rbac-policies/{rbac_policy_id}", rule="update_rbac_policy", target=loaded, body=bodies.Body)
