@@ -17,7 +17,7 @@ from haneul.image import cache, fetch, store
 from haneul.image.model import ImageRow
 from haneul.kernel.config import Image
 from haneul.kernel.errors import Gone
-from haneul.kernel.tasks import Fault
+from haneul.kernel.tasks import Again, Fault
 
 if TYPE_CHECKING:
     from running import RunningCloud
@@ -321,6 +321,26 @@ def test_slow_servers_elsewhere_hold_up_nobody_else(cloud: RunningCloud, member:
         web.go.set()
         for each in waiting:
             each.join()
+
+
+def test_tasks_leave_threads_to_others_while_servers_elsewhere_are_slow(cloud: RunningCloud, member: httpx.Client, web: Web,
+                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that hash data elsewhere, and those that bring it to hosts, took all threads of tasks."""
+    monkeypatch.setattr(cloud.cloud.config.image, "show_multiple_locations", True)
+    web.go.clear()
+    try:
+        for number in range(20):
+            assert member.post(f"/images/{make(member)}/locations", json={"url": f"{web.url}{number}"}).status_code == 202
+        until(lambda: web.asked == 3)
+        away = make(member)
+        patch(member, away, "add", "/locations/-", {"url": web.url, "metadata": {}})
+        with pytest.raises(Again):
+            store.read_known(cloud.cloud, away)
+        assert web.asked == 3
+    finally:
+        web.go.set()
+    cloud.settle()
+    assert web.asked == 20 and b"".join(store.read_known(cloud.cloud, away)[1]) == BYTES
 
 
 def test_an_image_has_at_most_ten_locations(cloud: RunningCloud, member: httpx.Client, web: Web,

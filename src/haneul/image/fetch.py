@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit
@@ -17,13 +18,14 @@ from msgspec import Struct
 
 from haneul.kernel.config import Image
 from haneul.kernel.errors import BadRequest
-from haneul.kernel.tasks import Fault
+from haneul.kernel.tasks import Again, Fault
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 MOST_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+_places = threading.BoundedSemaphore(3)
 
 
 class Refused(BadRequest):
@@ -111,6 +113,18 @@ def resolve(target: Target, config: Image, *, numeric: bool = False) -> Target:
 def check(uri: str, config: Image) -> None:
     """What can be told of a URI without asking a name server."""
     resolve(parse(uri), config, numeric=True)
+
+
+@contextlib.contextmanager
+def one_of_few() -> Iterator[None]:
+    """A task's place for a transfer, Again while there is none: it holds its runner's thread for minutes, as long as some server
+    likes, and the other threads are for others."""
+    if not _places.acquire(blocking=False):
+        raise Again("a free place among the imports", 1.0)
+    try:
+        yield
+    finally:
+        _places.release()
 
 
 @contextlib.contextmanager

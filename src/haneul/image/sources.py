@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 
-from haneul.image import cache, store, stores
+from haneul.image import cache, fetch, store, stores
 from haneul.image.model import ImageRow
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.errors import NotFound
@@ -32,10 +33,11 @@ def opened(cloud: Cloud, image_id: str) -> Any:
 
 
 def opened_and_known(cloud: Cloud, image_id: str) -> tuple[Any, str]:
-    """The file, open, and the SHA-512 of what is in it."""
+    """The file, open, and the SHA-512 of what is in it. For tasks: Again while too many of them fetch."""
     row = _row(cloud, image_id)
     known = row.os_hash_value if row.os_hash_algo == "sha512" else None
-    return _open(cloud, row), known or cache.digest(cloud, row)
+    with fetch.one_of_few() if away(cloud, row) else nullcontext():
+        return _open(cloud, row), known or cache.digest(cloud, row)
 
 
 def _open(cloud: Cloud, row: ImageRow) -> Any:

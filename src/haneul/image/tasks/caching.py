@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from haneul.image import cache
+from haneul.image import cache, fetch
 from haneul.image.model import ACTIVE, CachedImage, ImageRow
-from haneul.image.tasks.importing import one_of_few
 from haneul.kernel import clock
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
@@ -39,7 +38,7 @@ def bring(work: Work[CacheArguments]) -> None:
     if wanted is None or wanted.size is not None or row is None:
         return
     try:
-        with one_of_few():
+        with fetch.one_of_few():
             cache.bring(work.cloud, row, commit=work.commit)
     except Gone:
         return

@@ -3,9 +3,7 @@ the others that are wanted; or copies an image that is there already."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from msgspec import Struct, field
@@ -17,13 +15,12 @@ from haneul.kernel import clock
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import Gone, Problem
-from haneul.kernel.tasks import Again, Fault, Task, Work
+from haneul.kernel.tasks import Fault, Task, Work
 
 COPY = "copy-image"
 PENDING, FAILED = "os_glance_importing_to_stores", "os_glance_failed_import"  # properties: stores that are to come, that failed
 TAKEN = ("hw_", "trait:", "os_distro", "os_secure_boot", "os_type")  # properties that come with another image's data
 _SECONDS = 3600.0
-_slots = threading.BoundedSemaphore(3)  # a transfer holds its runner's thread for minutes; the other threads are for others
 
 
 class ImportArguments(Struct):
@@ -40,17 +37,6 @@ class ImportArguments(Struct):
     type: str = "api_image_import"
 
 
-@contextmanager
-def one_of_few() -> Iterator[None]:
-    """A transfer's place. Again while there is none: whoever answers slowly must not hold all that runs tasks."""
-    if not _slots.acquire(blocking=False):
-        raise Again("a free place among the imports", 1.0)
-    try:
-        yield
-    finally:
-        _slots.release()
-
-
 import_image = Task("image.import", ImportArguments, deadline=3 * _SECONDS)
 
 
@@ -60,7 +46,7 @@ def transfer(work: Work[ImportArguments]) -> None:
     if work.arguments.method == COPY:
         return
     try:
-        with one_of_few():
+        with fetch.one_of_few():
             _transfer(work)
     except (ImageNotFound, Gone):
         return

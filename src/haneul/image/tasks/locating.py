@@ -10,7 +10,6 @@ from haneul.image import cache, fetch, store
 from haneul.image.images import exclusive
 from haneul.image.inspection import NotWhatItSays
 from haneul.image.model import ACTIVE, IMPORTING, QUEUED, ImageRow
-from haneul.image.tasks.importing import one_of_few
 from haneul.kernel import clock
 from haneul.kernel.database import Transaction
 from haneul.kernel.errors import Gone, Problem
@@ -68,7 +67,7 @@ def measure(work: Work[LocateArguments]) -> None:
             there.status = ACTIVE
 
     try:
-        with one_of_few():
+        with fetch.one_of_few():
             cache.bring(cloud, row, settle=settle, commit=work.commit)
     except Gone:
         return
