@@ -49,6 +49,18 @@ def test_an_owner_of_a_network_ends_ports_of_others_on_it(api: Any, member: Any,
     member.port(network, expect=400, security_groups=[third["security_groups"][0]] * 2)
 
 
+def test_who_owns_a_physical_network_does_not_make_it_the_outside(admin: Any, member: Any, cloud: Any) -> None:
+    """Its hosts would carry whatever address the owner calls a gateway. On a network of tunnels nothing does."""
+    project = cloud.connect("member").current_project_id
+    physical = admin.network(project_id=project, **{"provider:network_type": "flat", "provider:physical_network": "public"})
+    opening = {"object_type": "network", "action": "access_as_external", "target_tenant": "1" * 32}
+    refused = member.make("rbac_policy", "/rbac-policies", expect=403, object_id=physical["id"], **opening)
+    assert refused["type"] == "PolicyNotAuthorized"
+    assert member("GET", f"/networks/{physical['id']}")["network"]["router:external"] is False
+    member.make("rbac_policy", "/rbac-policies", object_id=member.network()["id"], **opening)
+    admin("DELETE", f"/networks/{physical['id']}", expect=204)
+
+
 def test_a_template_of_rules_is_not_made_twice(admin: Any) -> None:
     wanted = {"direction": "ingress", "protocol": "udp", "port_range_min": 4711, "port_range_max": 4711}
     path = "/default-security-group-rules"

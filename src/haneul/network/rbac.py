@@ -14,6 +14,7 @@ from haneul.network.errors import (
     DuplicateRbacPolicy,
     InvalidInput,
     NetworkNotFound,
+    PolicyNotAuthorized,
     RbacPolicyInUse,
     RbacPolicyNotFound,
 )
@@ -75,6 +76,8 @@ def create(
         )
     quota.check(tx, project_id, rbac_policy=1)
     thing = _object(tx, context, object_type, object_id)
+    if action == "access_as_external" and thing.physical_network is not None and not context.is_admin:
+        raise PolicyNotAuthorized("create_rbac_policy")  # hosts carry the addresses of its gateways
     if object_type == "subnetpool" and thing.address_scope_id is not None:
         _check_scope_access(tx, thing, target_project)
     if tx.execute(
