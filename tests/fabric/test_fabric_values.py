@@ -24,6 +24,7 @@ def test_text_options_take_plain_words_only(value: str) -> None:
     (4, "server-ip-address", "10.0.0.1", "option:server-ip-address,10.0.0.1"),
     (4, "router", "10.0.0.1, 10.0.0.2", "3,10.0.0.1,10.0.0.2"),
     (4, "router", "fd00::1", None),
+    (6, "dns-server", "fe80::1%x\nlog-queries", None),
     (4, "router", "10.0.0.1\n", "3,10.0.0.1"),
     (4, "mtu", "1400", "26,1400"),
     (4, "mtu", "-1", None),
@@ -136,6 +137,15 @@ def test_link_local_address() -> None:
     FabricState(networks=[world.network()], ports=[world.port(5, security_groups=["x } accept"])]),
     FabricState(networks=[world.network(), world.external()], routers=[world.router(floating={"1.2.3.4/1": "10.1.0.5"})]),
     FabricState(networks=[world.network(), world.external()], routers=[world.router(routes=[HostRoute("all", "10.1.0.9")])]),
+    # Python reads what stands behind a zone's sign, whatever it is, and writes it out again
+    FabricState(networks=[world.network(dhcp_ips=["fd00::2%x\nlog-queries/64"])]),
+    FabricState(security_groups=[world.group("zoned", members=("fe80::1%x\nflush ruleset",))]),
+    FabricState(security_groups=[world.group("zoned", world.rule("z", ethertype="IPv6", remote_cidr="fe80::%x }/128"))]),
+    FabricState(networks=[world.network()], ports=[world.port(5, fixed_ips=[FixedIP(world.id("s"), "fe80::1%x\ny")])]),
+    FabricState(networks=[world.network()], ports=[world.port(5, allowed_address_pairs=[
+        AddressPair("fe80::1%x\nflush ruleset", "fa:16:3e:00:00:05")])]),
+    FabricState(networks=[world.network(), world.external()],
+                routers=[world.router(routes=[HostRoute("fd00::/64", "fe80::1%x")])]),
 ])
 def test_a_state_that_cannot_be_is_refused_before_anything_changes(state: FabricState) -> None:
     with pytest.raises(Refused):

@@ -44,6 +44,40 @@ def test_19_no_line_break_reaches_a_configuration_CVE_2021_40085(network: tuple[
     assert answer.status_code == 400, answer.text
 
 
+@pytest.mark.parametrize("zone", ["eth0", "x\ny", "x; flush ruleset", "} drop"])
+def test_19_addresses_have_no_zone_that_could_say_anything(network: tuple[httpx.Client, str], cloud: RunningCloud,
+                                                           zone: str) -> None:
+    """Python reads fe80::1%anything, line breaks too, and wrote it out again: into rules and files of the hosts."""
+    api, id = network
+    one, whole = f"fe80::1%{zone}", f"fe80::%{zone}/128"
+    group = api.post("/network/v2.0/security-groups", json={"security_group": {"name": "zones"}}).json()["security_group"]["id"]
+    rule = {"security_group_id": group, "direction": "ingress", "ethertype": "IPv6"}
+    subnet = {"network_id": id, "ip_version": 6, "cidr": "fd00:55::/64"}
+    for path, name, body in (
+        ("address-groups", "address_group", {"addresses": [whole]}),
+        ("security-group-rules", "security_group_rule", {**rule, "remote_ip_prefix": one}),
+        ("security-group-rules", "security_group_rule", {**rule, "remote_ip_prefix": whole}),
+        ("ports", "port", {"network_id": id, "allowed_address_pairs": [{"ip_address": one}]}),
+        ("ports", "port", {"network_id": id, "fixed_ips": [{"ip_address": one}]}),
+        ("subnetpools", "subnetpool", {"name": "p", "prefixes": [whole], "default_prefixlen": 128}),
+        ("subnets", "subnet", {**subnet, "cidr": f"fd00:55::%{zone}/64"}),
+        ("subnets", "subnet", {**subnet, "gateway_ip": f"fd00:55::1%{zone}"}),
+        ("subnets", "subnet", {**subnet, "dns_nameservers": [one]}),
+        ("subnets", "subnet", {**subnet, "host_routes": [{"destination": "fd00:9::/64", "nexthop": f"fd00:55::2%{zone}"}]}),
+        ("subnets", "subnet", {**subnet, "allocation_pools": [{"start": f"fd00:55::5%{zone}", "end": "fd00:55::9"}]}),
+    ):
+        answer = api.post(f"/network/v2.0/{path}", json={name: body})
+        assert answer.status_code == 400, (path, body, answer.status_code, answer.text)
+    compute = cloud.http("member")
+    answer = compute.post("/compute/v2.1/os-security-group-rules", json={"security_group_rule": {
+        "parent_group_id": group, "ip_protocol": "tcp", "from_port": 1, "to_port": 2, "cidr": whole}})
+    assert answer.status_code == 400, answer.text
+    described = api.post("/network/v2.0/address-groups", json={"address_group": {"name": one, "description": one}})
+    assert described.status_code == 201
+    assert api.delete(f"/network/v2.0/address-groups/{described.json()['address_group']['id']}").status_code == 204
+    assert api.delete(f"/network/v2.0/security-groups/{group}").status_code == 204
+
+
 @pytest.mark.parametrize("rule", [
     {"protocol": "tcp", "port_range_min": 0, "port_range_max": 70000},
     {"protocol": "tcp", "port_range_min": 10, "port_range_max": 5},

@@ -94,6 +94,8 @@ def _check_network(tx: Transaction, context: Context, network_id: str) -> None:
 
 def check_address(text: str) -> str:
     try:
+        if "%" in text:  # a zone, behind which anything may stand
+            raise ValueError(text)
         return str(ipaddress.ip_address(text))
     except ValueError:
         raise BadRequest(f"Invalid input for field/attribute fixed_ip. Value: {text[:64]}. '{text[:64]}' is not a 'ip address'")

@@ -322,7 +322,7 @@ def check(values: dict[str, Any]) -> None:
             prefix = ipaddress.ip_network(values["remote_ip_prefix"], strict=False)
         except ValueError:
             raise SecurityGroupRuleParameterConflict(values["ethertype"], values["remote_ip_prefix"]) from None
-        if f"IPv{prefix.version}" != values["ethertype"]:
+        if f"IPv{prefix.version}" != values["ethertype"] or "%" in values["remote_ip_prefix"]:
             raise SecurityGroupRuleParameterConflict(values["ethertype"], values["remote_ip_prefix"])
     low, high = values.get("port_range_min"), values.get("port_range_max")
     if protocol in _ICMP:

@@ -84,7 +84,7 @@ def uuid(value: str, field: str) -> str:
 
 def address(value: str, field: str, version: int | None = None) -> str:
     try:
-        found = ipaddress.ip_address(value)
+        found = ipaddress.ip_address(value) if "%" not in value else None  # a zone, behind which anything may stand
     except ValueError:
         found = None
     if found is None or (version is not None and found.version != version):

@@ -13,6 +13,8 @@ from haneul.network.errors import BadAttribute
 T = TypeVar("T")
 Body = dict[str, Any]
 _AT = re.compile(r"(?P<reason>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
+_ZONED = re.compile(r"\s*[0-9a-fA-F:.]*:[0-9a-fA-F:.]*%")
+_FREE = frozenset({"name", "description", "tags"})
 _FIELD = re.compile(r"field `(?P<name>[^`]*)`")
 
 
@@ -56,10 +58,23 @@ def _convert(value: Any, kind: type[T], read_only: frozenset[str], refusal: str)
     for key in ("project_id", "tenant_id"):
         if key in value and value.get("project_id", value[key]) != value.get("tenant_id", value[key]):
             raise BadRequest("'project_id' and 'tenant_id' are not identical")
+    for name, given in value.items():
+        if name not in _FREE and _has_zone(given):
+            raise BadAttribute(name, f"'{str(given)[:80]}' is not a valid IP address: it has a zone")
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _refused(str(error), value) from None
+
+
+def _has_zone(value: Any) -> bool:
+    """An address like fe80::1%eth0 somewhere in it. Python takes one with whatever stands behind the sign, line breaks too,
+    and keeps it; it means something on one machine only."""
+    if isinstance(value, str):
+        return _ZONED.match(value) is not None
+    if isinstance(value, dict):
+        return any(_has_zone(inner) for inner in value.values())
+    return isinstance(value, list) and any(_has_zone(inner) for inner in value)
 
 
 def _refused(text: str, value: dict[str, Any]) -> BadRequest:

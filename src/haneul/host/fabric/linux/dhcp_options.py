@@ -16,6 +16,8 @@ NAME = re.compile(rf"{LABEL}(\.{LABEL})*\.?\Z")
 
 
 def _addresses(value: str, version: int) -> str:
+    if "%" in value:  # a zone, behind which anything may stand
+        raise ValueError(value)
     found = [ipaddress.ip_address(word.strip().strip("[]")) for word in value.split(",")]
     if any(address.version != version for address in found):
         raise ValueError(value)

@@ -41,7 +41,7 @@ def mac(text: str) -> str:
 
 def prefix(text: str) -> Network:
     try:
-        return ipaddress.ip_network(text, strict=False)
+        return ipaddress.ip_network(protocols.plain(text), strict=False)
     except ValueError as error:
         raise Refused(f"{text!r} is no address or prefix") from error
 

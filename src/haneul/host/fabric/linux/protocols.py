@@ -34,12 +34,20 @@ def version(rule: SecurityRule) -> int:
     return 6 if rule.ethertype == "IPv6" else 4
 
 
+def plain(text: str) -> str:
+    """The text of an address or prefix, if it has no zone ("fe80::1%eth0"): Python keeps whatever stands behind the sign,
+    line breaks too, and writes it out again."""
+    if "%" in text:
+        raise Refused(f"{text!r} has a zone")
+    return text
+
+
 def remote(rule: SecurityRule) -> Network | None:
     """The rule's remote prefix; None when it is not limited by one."""
     if rule.remote_cidr is None:
         return None
     try:
-        network = ipaddress.ip_network(rule.remote_cidr, strict=False)
+        network = ipaddress.ip_network(plain(rule.remote_cidr), strict=False)
     except ValueError as error:
         raise Refused(f"security rule {rule.id}: {rule.remote_cidr!r} is no network") from error
     if network.version != version(rule):

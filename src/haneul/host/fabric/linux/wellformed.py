@@ -9,6 +9,7 @@ from haneul.host.fabric import names
 
 from . import dhcp, filters, qos, trunks
 from .namespaces import FabricError
+from .protocols import plain
 
 MTU_MIN, MTU_MAX = 68, 65535
 
@@ -26,7 +27,7 @@ def check(state: FabricState, known_networks: set[str]) -> None:
         for port in state.ports:
             filters.identities(port)
             for fixed in port.fixed_ips:
-                ipaddress.ip_address(fixed.ip)
+                ipaddress.ip_address(plain(fixed.ip))
             qos.check(port.qos)
             trunks.check(port)
         for router in state.routers:
@@ -54,35 +55,35 @@ def _network(network: NetworkSpec) -> None:
     if network.dhcp_mac is not None:
         filters.mac(network.dhcp_mac)
     for text in (*network.dhcp_ips, *network.peers):
-        ipaddress.ip_interface(text)
+        ipaddress.ip_interface(plain(text))
     for subnet in network.subnets:
-        ipaddress.ip_network(subnet.cidr)
+        ipaddress.ip_network(plain(subnet.cidr))
         for address in (*([subnet.gateway_ip] if subnet.gateway_ip else []), *subnet.dns_nameservers):
-            ipaddress.ip_address(address)
+            ipaddress.ip_address(plain(address))
         for route in subnet.host_routes:
-            ipaddress.ip_network(route.destination)
-            ipaddress.ip_address(route.nexthop)
+            ipaddress.ip_network(plain(route.destination))
+            ipaddress.ip_address(plain(route.nexthop))
 
 
 def _router(router: RouterSpec) -> None:
     for interface in (*router.interfaces, *([router.gateway] if router.gateway else [])):
         filters.mac(interface.mac)
         for text in interface.ips:
-            ipaddress.ip_interface(text)
+            ipaddress.ip_interface(plain(text))
     for floating in router.floating_ips:
         ipaddress.IPv4Address(floating.floating_ip)
         ipaddress.IPv4Address(floating.fixed_ip)
     for address, limit in router.limits.items():
-        ipaddress.ip_address(address)
+        ipaddress.ip_address(plain(address))
         qos.check(limit)
     for forwarding in router.forwardings:
         ipaddress.IPv4Address(forwarding.floating_ip)
         ipaddress.IPv4Address(forwarding.fixed_ip)
     for route in router.routes:
-        ipaddress.ip_network(route.destination)
-        ipaddress.ip_address(route.nexthop)
+        ipaddress.ip_network(plain(route.destination))
+        ipaddress.ip_address(plain(route.nexthop))
     for text in router.gateway_ips:
-        ipaddress.ip_address(text)
+        ipaddress.ip_address(plain(text))
 
 
 def _references(state: FabricState, known: set[str]) -> None:
