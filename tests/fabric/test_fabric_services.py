@@ -632,6 +632,14 @@ print("applied", flush=True)
 """
 
 
+def test_a_namespace_that_was_mounted_twice_goes(machine: str, cloud_id: str) -> None:
+    name = f"hn-{cloud_id}-twice"
+    namespaces.add(name)
+    subprocess.run(["mount", "--bind", f"/run/netns/{name}", f"/run/netns/{name}"], check=True)
+    namespaces.delete(name)
+    assert not Path(f"/run/netns/{name}").exists()
+
+
 @pytest.mark.parametrize("milliseconds", [0, 15, 40, 70, 110, 160, 220, 300])
 def test_an_agent_killed_in_the_middle_is_followed_by_one_that_finishes(
         machine: str, cloud_id: str, tmp_path: Path, milliseconds: int) -> None:

@@ -73,11 +73,12 @@ def add(namespace: str) -> None:
 
 
 def delete(namespace: str) -> None:
-    path = NETNS_DIR / namespace
-    if exists(namespace):
+    """A name that is mounted twice (an agent died while its `ip netns add` was at work, the next one added it too) is
+    busy once: each attempt takes off one."""
+    if not exists(namespace):
+        (NETNS_DIR / namespace).unlink(missing_ok=True)
+    elif run(["ip", "netns", "delete", namespace], ok=(0, 1)).returncode:
         run(["ip", "netns", "delete", namespace])
-    else:
-        path.unlink(missing_ok=True)
 
 
 def named(prefix: str) -> list[str]:
