@@ -83,6 +83,8 @@ mgr_stats_period = 1
 mgr_tick_period = 1
 
 [osd]
+# A lone OSD has nobody to renew its lease with: frozen for longer than 16 s, a placement group may stay laggy for good
+osd_pool_default_read_lease_ratio = 15
 osd_data = {folder}/osd
 keyring = {folder}/osd/keyring
 osd_objectstore = bluestore

@@ -80,11 +80,14 @@ class Ceph(Store):
         return list(found.values())
 
     def _listing(self) -> list[dict[str, Any]]:
-        """Images and their snapshots. `rbd` gives up when one is deleted while it looks."""
+        """Images and their snapshots. `rbd` gives up when one is deleted while it looks, and is silent about one that it
+        cannot open: nobody may take that for gone."""
         for _ in range(LISTINGS):
             with suppress(NotThere):
-                return self._cluster.ask("ls", "--long", self._pool) or []
-        raise HostError(f"pool {self._pool} could not be listed: images came and went meanwhile")
+                found: list[dict[str, Any]] = self._cluster.ask("ls", "--long", self._pool) or []
+                if set(self._cluster.ask("ls", self._pool) or []) <= {entry["image"] for entry in found}:
+                    return found
+        raise HostError(f"pool {self._pool} could not be listed whole: images came and went meanwhile, or do not open")
 
     def volume(self, name: str) -> StoredVolume:
         return self._stored(name, self._info(segment(name)))
