@@ -15,6 +15,7 @@ from haneul.fleet.agents import Agent, Agents, HostReport, Unreachable
 from haneul.fleet.hosts import heartbeat
 from haneul.fleet.model import HostRow
 from haneul.host.contract import HostFacts
+from haneul.kernel import clock
 from haneul.kernel.cloud import Cloud
 from haneul.kernel.config import Config, Paths
 
@@ -80,6 +81,17 @@ def test_a_host_that_its_agent_disowns_is_unknown_until_it_is_back(cloud: Cloud,
     answers[ONE] = ["a"]
     heartbeat(cloud)
     assert known(cloud)["a"][0] == "up"
+
+
+def test_a_heartbeat_of_a_clock_that_was_put_back_is_not_trusted(
+        cloud: Cloud, answers: Answers, monkeypatch: pytest.MonkeyPatch) -> None:
+    enrol(cloud, answers)
+    with monkeypatch.context() as patch:
+        patch.setattr(clock, "seconds", lambda: time.time() + 3600)
+        heartbeat(cloud)
+    heartbeat(cloud)
+    with cloud.database.read() as tx:
+        assert all(row.heartbeat <= time.time() for row in tx.query(HostRow))
 
 
 def test_an_agent_that_hangs_holds_up_nobody(cloud: Cloud, answers: Answers) -> None:

@@ -129,7 +129,7 @@ def _keep(cloud: Cloud, endpoint: str, reports: list[HostReport], known: dict[st
         if row is None or row.state != "up" or row.endpoint != endpoint:
             changed.append(report)
             continue
-        if row.heartbeat < due:
+        if not due <= row.heartbeat <= now:  # one of the future is of a clock that was put back since
             beating.append(report.name)
         if row.facts != msgspec.to_builtins(report.facts):
             changed.append(report)

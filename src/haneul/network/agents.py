@@ -15,6 +15,7 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy import update as update_table
 
 from haneul.fleet.model import HostRow
+from haneul.kernel import clock
 from haneul.kernel.context import Context
 from haneul.kernel.database import Transaction
 from haneul.network import changes, networks, routers
@@ -91,7 +92,7 @@ def remove(tx: Transaction, agent: Agent) -> None:
     """As in Neutron the record goes, and comes back by itself when its host reports; what was decided of it is forgotten."""
     row = tx.get(AgentRow, agent.id) or AgentRow(id=agent.id, host=agent.host.name, kind=agent.kind)
     turned = not agent.admin_state_up
-    row.admin_state_up, row.description, row.deleted = True, None, agent.host.heartbeat
+    row.admin_state_up, row.description, row.deleted = True, None, clock.seconds()
     tx.add(row)
     tx.flush()
     if turned:
