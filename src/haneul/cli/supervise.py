@@ -16,8 +16,8 @@ PATIENCE = 10.0  # seconds between SIGTERM and SIGKILL
 STEADY = 60.0  # a child that ran this long is started again at once
 LARGEST_LOG = 64 << 20
 LOOK_AT_LOGS = 600  # seconds
-# Forty threads that take turns need no forty heaps: what one frees the next may use, and the rest goes back to the system.
-ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072"}
+# Forty threads that take turns need no forty heaps: what one frees the next may use.
+ALLOCATOR = {"MALLOC_ARENA_MAX": "2"}
 
 
 def start_ticks(pid: int) -> int:
